@@ -1,0 +1,78 @@
+"""ROME's hyper-parameters, and their defaults per model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from kedit_lifecycle.editors.base import EditorConfig
+
+
+class RomeConfig(EditorConfig):
+    """Hyper-parameters of ROME (Meng et al. 2022, appendix E.5, and the authors' hparams files)."""
+
+    layer: int = Field(description="decoder layer whose second MLP matrix is changed", ge=0)
+    variant: Literal["averaged-key", "original"] = Field(
+        default="averaged-key",
+        description="averaged-key: the prefix-averaged key on both sides of eq. 2 (r-ROME, Gupta et al. "
+        "2024), and the KL behind the essence prompt, as in the paper; original: as in the published code, "
+        "the averaged key in C⁻¹k* and the unprefixed one elsewhere, and the KL at the subject's last token",
+    )
+    steps: int = Field(default=20, description="optimisation steps for v*", ge=1, le=500)
+    learning_rate: float = Field(default=0.5, description="Adam's step size for v*", gt=0)
+    weight_decay: float = Field(default=0.5, description="weight of ‖δ‖/‖v‖² in the loss", ge=0)
+    kl_factor: float = Field(
+        default=0.0625, description="weight of the KL on '{subject} is a' (essence drift)", ge=0
+    )
+    clamp_norm: float | None = Field(
+        default=4.0, description="‖δ‖ is kept within this multiple of ‖v‖; null: unclamped", gt=0
+    )
+    stop_loss: float = Field(default=0.05, description="stop when the whole loss falls below", ge=0)
+    stop_probability: float | None = Field(
+        default=None,
+        description="stop when the target's probability exceeds this in every context; null: never",
+        gt=0,
+        lt=1,
+    )
+    prefix_lengths: tuple[tuple[int, int], ...] = Field(
+        default=((5, 10), (10, 10)),
+        description="context prefixes as (tokens, how many): sampled once from the unedited model",
+    )
+    unprefixed_weight: float = Field(
+        default=1.0,
+        description="weight of the prompt without a prefix in the averaged key, each prefixed one having 1; "
+        "as many as there are prefixes gives it half: a short subject at the very beginning of a text has a "
+        "key far from its prefixed ones, and a uniform average leaves the bare prompt poorly edited",
+        gt=0,
+    )
+    covariance: bool = Field(
+        default=True, description="weigh keys by C⁻¹; false takes C = I (no statistics needed)"
+    )
+    second_moment_tokens: int | None = Field(
+        default=None, description="tokens behind C; null: 10 × d_ff", ge=1
+    )
+    second_moment: str | None = Field(
+        default=None,
+        description="the C to use, by the beginning of its digest in `kedit stats list`; null: from the "
+        "model's own samples, built when it is first needed",
+    )
+
+
+_DEFAULTS: dict[tuple[str, int, int], RomeConfig] = {
+    # (family, layers, d_model); the authors' hparams/ROME/{gpt2-xl,EleutherAI_gpt-j-6B}.json
+    ("gpt2", 48, 1600): RomeConfig(layer=17),
+    ("gptj", 28, 4096): RomeConfig(layer=5),
+    # SmolLM2-135M-Instruct, measured by benchmarks/rome_layers.py
+    ("llama", 30, 576): RomeConfig(
+        layer=4, prefix_lengths=((10, 2), (20, 2)), unprefixed_weight=4.0, stop_probability=0.9
+    ),
+}
+
+
+def default_rome_config(family: str, layers: int, d_model: int) -> RomeConfig:
+    """Defaults of a known model; another one gets a layer a quarter of the way up.
+
+    Causal tracing finds early-middle MLPs decisive (Meng et al. 2022, section 2).
+    """
+    return _DEFAULTS.get((family, layers, d_model), RomeConfig(layer=layers // 4))

@@ -1,0 +1,137 @@
+"""What editors know of the unedited model: context prefixes, base samples, key covariance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kedit_lifecycle.blobs import BlobStore
+from kedit_lifecycle.editors.statistics.corpus import Corpus
+from kedit_lifecycle.editors.statistics.library import StatisticsEntry, StatisticsLibrary
+from kedit_lifecycle.editors.statistics.second_moment import accumulate_second_moments, key_width
+from kedit_lifecycle.errors import UsageError
+from kedit_lifecycle.models.editable import EditableModel
+from kedit_lifecycle.models.samples import sample_corpus, sample_prefixes
+from kedit_lifecycle.progress import Progress, silent
+
+__all__ = ["Statistics", "StatisticsEntry", "StatisticsLibrary"]
+
+_RECIPE_VERSION = 2  # raise when a statistic is made in another way
+TOKENS_PER_KEY_DIMENSION = 10
+SAMPLE_LENGTH = 64
+OWN_SAMPLES = {"kind": "samples", "length": SAMPLE_LENGTH, "seed": 0}
+
+
+class Statistics:
+    """Statistics of one unedited model, built when first asked for and kept in a library."""
+
+    def __init__(self, model: EditableModel, library: StatisticsLibrary, progress: Progress = silent) -> None:
+        self.model = model
+        self.library = library
+        self.progress = progress
+        self._tensors: dict[str, Tensor] = {}  # by entry digest
+
+    def prefixes(self, lengths: Sequence[tuple[int, int]]) -> tuple[StatisticsEntry, list[str]]:
+        """Context prefixes for each (tokens, how many)."""
+        recipe = self._recipe("prefixes", lengths=[list(pair) for pair in lengths], seed=0)
+        entry = self.library.obtain(recipe, lambda: ({}, sample_prefixes(self.model, lengths)))
+        return entry, list(entry.texts)
+
+    def samples(self, tokens: int, *, length: int = SAMPLE_LENGTH, seed: int = 0) -> list[list[int]]:
+        """The base model's own samples, `length` tokens each, at least `tokens` in all."""
+        recipe = self._recipe("samples", tokens=tokens, length=length, seed=seed)
+
+        def make() -> tuple[dict[str, Tensor], tuple[str, ...]]:
+            drawn = sample_corpus(self.model, tokens, length=length, seed=seed, progress=self.progress)
+            return {"tokens": torch.tensor(drawn)}, ()
+
+        entry = self.library.obtain(recipe, make)
+        rows: list[list[int]] = self.library.tensor(entry, "tokens").tolist()
+        return rows
+
+    def second_moment(
+        self, layer: int, *, tokens: int | None = None, named: str | None = None
+    ) -> tuple[StatisticsEntry, Tensor]:
+        """C = E[k kᵀ] of the keys of one layer's second MLP matrix, (d_ff, d_ff) float32 on the CPU.
+
+        With `named`, the one in the library whose digest begins so; else from the model's own samples.
+
+        Raises:
+            UsageError: nothing of that name for this model and layer.
+        """
+        entry = self._named(layer, named) if named else self.build_second_moments([layer], tokens=tokens)[0]
+        if entry.digest not in self._tensors:
+            self._tensors[entry.digest] = self.library.tensor(entry, "second_moment")
+        return entry, self._tensors[entry.digest]
+
+    def _named(self, layer: int, name: str) -> StatisticsEntry:
+        wanted = {"kind": "second-moment", "base": self.model.base_digest, "layer": layer}
+        for entry in self.library.entries():
+            if entry.digest.startswith(name) and wanted.items() <= dict(entry.recipe).items():
+                return entry
+        raise UsageError(
+            f"no key covariance {name!r} for layer {layer} of {self.model.name}", hint="kedit stats list"
+        )
+
+    def build_second_moments(
+        self, layers: Sequence[int], *, tokens: int | None = None, corpus: Corpus | None = None
+    ) -> list[StatisticsEntry]:
+        """One entry per layer; all layers that are not there yet come from one pass over the corpus.
+
+        Without a `corpus`, the text is the base model's own samples.
+        """
+        wanted = tokens or TOKENS_PER_KEY_DIMENSION * key_width(self.model, layers[0])
+        source = OWN_SAMPLES if corpus is None else corpus.recipe()
+        recipes = {
+            layer: self._recipe("second-moment", layer=layer, tokens=wanted, corpus=source)
+            for layer in layers
+        }
+        missing = [layer for layer in layers if self.library.find(recipes[layer]) is None]
+        made: dict[int, Tensor] = {}
+
+        def make(layer: int) -> Tensor:
+            if not made:
+                made.update(self._accumulate(missing, corpus, wanted))
+            return made[layer]
+
+        return [
+            self.library.obtain(
+                recipes[layer],
+                lambda layer=layer: ({"second_moment": make(layer)}, ()),  # type: ignore[misc]
+            )
+            for layer in layers
+        ]
+
+    def _accumulate(self, layers: Sequence[int], corpus: Corpus | None, tokens: int) -> dict[int, Tensor]:
+        with self.model.unedited(), torch.no_grad():
+            sequences = self.samples(tokens) if corpus is None else corpus.sequences(self.model)
+            return accumulate_second_moments(self.model, layers, sequences, tokens, self.progress)
+
+    def _recipe(self, kind: str, **how: Any) -> dict[str, Any]:
+        return {"kind": kind, "base": self.model.base_digest, "version": _RECIPE_VERSION, **how}
+
+
+def open_statistics(
+    model: EditableModel,
+    folder: Path,
+    blobs: BlobStore,
+    progress: Progress = silent,
+    *,
+    share: bool = True,
+    may_write: Callable[[], bool] = lambda: True,
+) -> Statistics:
+    """Statistics kept in a store's folder and blobs, shared with other stores through the user's cache.
+
+    While `may_write` says no, nothing is added to the folder or the blobs.
+    """
+    from kedit_lifecycle.models.cache import cache_folder
+
+    shared = None
+    if share:
+        cache = cache_folder() / "stats"
+        shared = StatisticsLibrary(cache, BlobStore(cache / "blobs"))
+    return Statistics(model, StatisticsLibrary(folder, blobs, shared, may_write=may_write), progress)

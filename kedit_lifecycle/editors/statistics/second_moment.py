@@ -1,0 +1,94 @@
+"""C = E[k kᵀ], the second moment of an MLP's keys (Meng et al. 2022, section 3.1), many layers at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from kedit_lifecycle.errors import UsageError
+from kedit_lifecycle.models.editable import EditableModel
+from kedit_lifecycle.models.tokens import pad_batch
+from kedit_lifecycle.progress import Progress, silent
+
+_BATCH_TOKENS = 2048
+
+
+class _Enough(Exception):  # noqa: N818  (it stops a pass early; nothing is wrong)
+    """Raised in a hook: no layer above is asked for."""
+
+
+def key_width(model: EditableModel, layer: int) -> int:
+    """d_ff: the number of inputs of the layer's second MLP matrix."""
+    rows, columns = model.parameter(model.architecture.mlp_down_weight(layer)).shape
+    return int(rows if model.architecture.transposed else columns)
+
+
+def accumulate_second_moments(
+    model: EditableModel,
+    layers: Sequence[int],
+    sequences: Iterable[Sequence[int]],
+    tokens: int,
+    progress: Progress = silent,
+) -> dict[int, Tensor]:
+    """Mean of k kᵀ over the first `tokens` tokens, per layer (d_ff, d_ff) float32; one pass for all layers.
+
+    Sums are kept in float64.
+
+    Raises:
+        UsageError: if the text has no tokens.
+    """
+    sums = {layer: torch.zeros(key_width(model, layer), key_width(model, layer), dtype=torch.float64)
+            for layer in layers}  # fmt: skip
+    seen = 0
+    for batch in _batches(sequences, tokens):
+        input_ids, mask = pad_batch(batch, model.pad_id, model.device)
+        for layer, keys in _keys(model, layers, input_ids, mask).items():
+            real = keys[mask.bool()].float()  # (tokens, d_ff)
+            sums[layer] += (real.T @ real).cpu().double()
+        seen += int(mask.sum())
+        progress("key covariance", min(seen, tokens), tokens)
+    if not seen:
+        raise UsageError("the text for the key covariance is empty")
+    return {layer: (total / seen).float() for layer, total in sums.items()}
+
+
+def _batches(sequences: Iterable[Sequence[int]], tokens: int) -> Iterator[list[Sequence[int]]]:
+    batch: list[Sequence[int]] = []
+    taken = size = 0
+    for sequence in sequences:
+        part = sequence[: tokens - taken]
+        if not part:
+            break
+        batch.append(part)
+        taken, size = taken + len(part), size + len(part)
+        if size >= _BATCH_TOKENS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _keys(model: EditableModel, layers: Sequence[int], input_ids: Tensor, mask: Tensor) -> dict[int, Tensor]:
+    """Inputs of the layers' second MLP matrices, (batch, positions, d_ff); stops above the highest layer."""
+    found: dict[int, Tensor] = {}
+    top = max(layers)
+
+    def keep(layer: int, arguments: tuple[Tensor, ...]) -> None:
+        found[layer] = arguments[0].detach()
+        if layer == top:
+            raise _Enough
+
+    hooks = []
+    for layer in layers:
+        module: nn.Module = model.network.get_submodule(model.architecture.mlp_down_path(layer))
+        hooks.append(module.register_forward_pre_hook(lambda _, arguments, at=layer: keep(at, arguments)))
+    try:
+        model.hidden_states(input_ids, mask)
+    except _Enough:
+        pass
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found

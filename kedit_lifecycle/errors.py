@@ -1,0 +1,91 @@
+"""Every error kedit raises on purpose: what is wrong, and the next thing to try."""
+
+from __future__ import annotations
+
+EXIT_CODES: dict[int, str] = {
+    0: "ok",
+    1: "the operation was refused (a gate, a conflict, an edit that failed)",
+    2: "usage: bad arguments or bad input",
+    3: "the store is damaged",
+    4: "the store is locked by another process, or cannot be written",
+    5: "a problem with the model",
+    70: "an error in kedit itself; please report it",
+    130: "interrupted; what was committed stays",
+    141: "the reader of the output went away",
+}
+
+
+class KeditError(Exception):
+    """Root of the tree. `exit_code` is the process's exit status, `hint` the next command to try."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class RefusedError(KeditError):
+    """The operation was understood and turned down; nothing changed."""
+
+
+class EditFailedError(RefusedError):
+    """An editor could not produce a usable update (for example a NaN while optimising)."""
+
+
+class UsageError(KeditError):
+    """The call itself is wrong."""
+
+    exit_code = 2
+
+
+class BadRecordError(UsageError):
+    """A record of a file, or a request, that is malformed; the message names line and field."""
+
+
+class NoSuchRefError(UsageError):
+    """A ref names no version of this store."""
+
+
+class StoreError(KeditError):
+    """The store is damaged: a blob, a row or the chain is not what was written."""
+
+    exit_code = 3
+
+
+class BlobMissingError(StoreError):
+    """A blob that the ledger names is not in the store."""
+
+
+class BlobDamagedError(StoreError):
+    """A blob's file is not, byte for byte, the tensor it is named for."""
+
+
+class NoStoreError(UsageError):
+    """There is no store at the path given."""
+
+
+class StoreVersionError(StoreError):
+    """The store was made by a newer release than this one."""
+
+
+class StoreLockedError(KeditError):
+    """Another live process is writing to the store."""
+
+    exit_code = 4
+
+
+class StoreUnwritableError(KeditError):
+    """The store's folder is read-only, or its disk is full; the store is as it was."""
+
+    exit_code = 4
+
+
+class ModelError(KeditError):
+    """The model cannot be found, loaded, or is not the one the store was made for."""
+
+    exit_code = 5
+
+
+class UnknownArchitectureError(ModelError):
+    """No adapter knows this model family."""

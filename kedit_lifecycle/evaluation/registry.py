@@ -1,0 +1,169 @@
+"""Every metric: what it is, where it comes from, which protocol makes it, which way is better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kedit_lifecycle.evaluation.scores import MetricValue, ScorerKind
+
+MENG = (
+    "Meng et al. 2022, Locating and Editing Factual Associations in GPT, section 3.3 and its evaluation code"
+)
+NLL_CONTRAST = "counterfact/mean-nll@1"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricDefinition:
+    """One metric. `short` is its column heading; `protocol` may be followed by `:key=value,…`."""
+
+    metric: str
+    short: str
+    definition: str
+    source: str
+    protocol: str
+    scorer: ScorerKind
+    better: Literal["higher", "lower"] = "higher"
+    unit: str = "share"
+
+
+_FORCED: ScorerKind = "teacher-forced"
+_DEFINITIONS = (
+    MetricDefinition(
+        "efficacy",
+        "ES",
+        "share of requests whose edit prompt gives the new target a lower mean NLL per token than the true",
+        MENG,
+        NLL_CONTRAST,
+        _FORCED,
+    ),
+    MetricDefinition(
+        "efficacy_magnitude",
+        "EM",
+        "exp(−mean NLL) of the new target minus that of the true one, at the edit prompt",
+        MENG,
+        NLL_CONTRAST,
+        _FORCED,
+        unit="probability",
+    ),
+    MetricDefinition(
+        "paraphrase",
+        "PS",
+        "efficacy at the paraphrases: mean over a request's prompts, then over requests",
+        MENG,
+        NLL_CONTRAST,
+        _FORCED,
+    ),
+    MetricDefinition(
+        "paraphrase_magnitude",
+        "PM",
+        "efficacy magnitude at the paraphrases: mean over a request's prompts, then over requests",
+        MENG,
+        NLL_CONTRAST,
+        _FORCED,
+        unit="probability",
+    ),
+    MetricDefinition(
+        "neighborhood",
+        "NS",
+        "share of neighborhood prompts that give the true target a lower mean NLL per token than the new: "
+        "mean over a request's prompts, then over requests",
+        MENG,
+        NLL_CONTRAST,
+        _FORCED,
+    ),
+    MetricDefinition(
+        "neighborhood_magnitude",
+        "NM",
+        "exp(−mean NLL) of the true target minus that of the new one, at the neighborhood prompts",
+        MENG,
+        NLL_CONTRAST,
+        _FORCED,
+        unit="probability",
+    ),
+    MetricDefinition(
+        "score",
+        "S",
+        "harmonic mean of ES, PS and NS as averaged over the requests",
+        MENG,
+        "counterfact/harmonic-mean@1",
+        _FORCED,
+    ),
+    MetricDefinition(
+        "neighborhood_unchanged",
+        "N=",
+        "share of neighborhood prompts whose most probable next token is the one before the edit; `against` "
+        "says whether before means the unedited base model or the parent version",
+        "kedit",
+        "kedit/next-token-unchanged@1",
+        _FORCED,
+    ),
+    MetricDefinition(
+        "exact_match",
+        "XM",
+        "share of requests with every token of the new target the argmax at the edit prompt",
+        "teacher-forced accuracy over the whole target, after De Cao et al. 2021 and Mitchell et al. 2022",
+        "kedit/argmax-whole-target@1",
+        _FORCED,
+    ),
+    MetricDefinition(
+        "paraphrase_exact_match",
+        "PXM",
+        "exact match at the paraphrases: mean over a request's prompts, then over requests",
+        "teacher-forced accuracy over the whole target, after De Cao et al. 2021 and Mitchell et al. 2022",
+        "kedit/argmax-whole-target@1",
+        _FORCED,
+    ),
+    MetricDefinition(
+        "generated_exact_match",
+        "GXM",
+        "share of requests whose greedy continuation of the edit prompt, 8 tokens longer than the target, "
+        "begins with the target, ending at a word's end; white space collapsed, case-sensitive",
+        "kedit",
+        "kedit/greedy-prefix@1",
+        "greedy-generation",
+    ),
+    MetricDefinition(
+        "fluency",
+        "GE",
+        "mean of 2/3 × bigram and 4/3 × trigram entropy of prompt and continuation, 100 tokens together, "
+        "sampled from the 5 most probable, past any EOS; words split by pattern, not by NLTK",
+        MENG + "; Zhang et al. 2018",
+        "kedit/ngram-entropy@1",
+        "sampled-generation",
+        unit="bits",
+    ),
+    MetricDefinition(
+        "perplexity",
+        "PPL",
+        "exp of the mean NLL per token of the model's own tokenizer on a text, in overlapping windows; every "
+        "token but the first is scored once",
+        "sliding window, as in the Hugging Face guide to perplexity",
+        "kedit/sliding-window@1",
+        _FORCED,
+        better="lower",
+        unit="perplexity",
+    ),
+    MetricDefinition(
+        "drift_kl",
+        "KL",
+        "mean KL(base ‖ edited) of the next-token distributions at positions of the base model's own samples",
+        "kedit",
+        "kedit/kl-base-edited@1",
+        _FORCED,
+        better="lower",
+        unit="nats per token",
+    ),
+)
+
+METRICS: dict[str, MetricDefinition] = {definition.metric: definition for definition in _DEFINITIONS}
+
+
+def measured(
+    metric: str, value: float, count: int, request: int | None = None, /, **settings: str | int
+) -> MetricValue:
+    """The value with the protocol and scorer of its definition; settings become part of the protocol."""
+    definition = METRICS[metric]
+    suffix = ",".join(f"{name}={setting}" for name, setting in settings.items())
+    protocol = f"{definition.protocol}:{suffix}" if suffix else definition.protocol
+    return MetricValue(metric, protocol, definition.scorer, value, count, request)

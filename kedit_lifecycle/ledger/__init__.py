@@ -1,0 +1,1 @@
+"""The ledger: versions, refs and the audit chain. Import its modules directly; this package loads none."""

@@ -1,0 +1,1 @@
+"""Find and load a model, name its modules, hold its edited tensors exactly."""
