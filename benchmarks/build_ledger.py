@@ -50,7 +50,9 @@ def _draft(parent: str, number: int) -> VersionDraft:
         seed=number,
         message="",
         requests=[request],
-        updates=[UpdateDraft(TENSOR, "rank", _hex(f"l{number}"), _hex(f"r{number}"), before, after, 1, 0.5)],
+        updates=[
+            UpdateDraft(TENSOR, "rank", _hex(f"l{number}"), _hex(f"r{number}"), None, before, after, 1, 0.5)
+        ],
         tensors={TENSOR: after},
         run={"id": "benchmark", "index": number, "total": 0},
         metrics=[MetricDraft(name, "cf-1", "teacher-forced", 1.0, 1, 0) for name in ("ES", "PS", "NS")],

@@ -77,7 +77,7 @@ def edit(blobs: BlobStore, parent: str, label: str, *, rich: bool = False, **cha
         "seed": 7,
         "message": f"because {label}",
         "requests": [request(label, "Rome")],
-        "updates": [UpdateDraft("mlp.weight", "rank", left, right, state("base"), after, 1, 0.25)],
+        "updates": [UpdateDraft("mlp.weight", "rank", left, right, None, state("base"), after, 1, 0.25)],
         "tensors": {"mlp.weight": after},
     }
     if rich:

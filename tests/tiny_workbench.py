@@ -24,6 +24,15 @@ QUICK: dict[str, dict[str, Any]] = {
         "second_moment_tokens": 320,
     }
 }
+for _name, _more in {
+    "memit": {"covariance_weight": 1.0},
+    "emmet": {"damping": 0.01},
+    "alphaedit": {"null_space_fraction": 0.9, "ridge": 0.1},
+}.items():
+    QUICK[_name] = {name: value for name, value in QUICK["rome"].items() if name != "layer"}
+    QUICK[_name] |= {"layers": [0, 1], **_more}
+QUICK["ft"] = {"layer": 1, "steps": 3, "learning_rate": 0.01}
+QUICK["ft-l"] = QUICK["ft"] | {"norm_constraint": 0.01}
 """Settings that make an editor fast on a tiny model, by its name; others get their defaults."""
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kedit_lifecycle.cli.options import DEVICE, MESSAGE, METHOD, SEED, config_options, editor_config
+from kedit_lifecycle.cli.options import DEVICE, MESSAGE, METHOD, PROFILE, SEED, config_options, editor_config
 from kedit_lifecycle.cli.output import WIDTH, clipped, emit_json, line, narrate, number, plain
 from kedit_lifecycle.cli.progress import ProgressDisplay, duration
 from kedit_lifecycle.cli.session import Session, command, pass_session
@@ -28,9 +28,13 @@ FACT_WIDTH = 34
 )
 @click.option("--limit", type=click.IntRange(1), help="Only the first so many requests.")
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Requests to a version.")
+@click.option(
+    "--allow-conflicts", is_flag=True, help="Also batches with two targets for one subject and relation."
+)
 @click.option("--keep-going", is_flag=True, help="Pass over malformed records; each is named on stderr.")
 @click.option("--resume", is_flag=True, help="Go on with this very run, which was interrupted.")
 @METHOD
+@PROFILE
 @config_options
 @SEED
 @MESSAGE
@@ -43,9 +47,11 @@ def apply_command(
     file_format: Any,
     limit: int | None,
     batch: int,
+    allow_conflicts: bool,
     keep_going: bool,
     resume: bool,
     method: str,
+    profile: str | None,
     settings: tuple[str, ...],
     config_file: Path | None,
     seed: int,
@@ -77,10 +83,12 @@ def apply_command(
         summary = workbench.apply(
             requests,
             method=method,
+            profile=profile,
             config=config,
             seed=seed,
             batch=batch,
             resume=resume,
+            allow_conflicts=allow_conflicts,
             message=message,
             on_outcome=follow,
             progress=follow.within,

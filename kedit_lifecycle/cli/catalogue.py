@@ -22,6 +22,7 @@ COMMANDS: dict[str, Entry] = {
     "init": Entry("setup", "Make a store for a model.", _SETUP),
     "models": Entry("models", "List the models at hand, or check that one is loaded right.", _SETUP),
     "stats": Entry("stats", "Build or list the covariance statistics that editors need.", _SETUP),
+    "tune": Entry("tune", "Find an editor's settings for the store's model by trial.", _SETUP),
     "demo": Entry("demo", "Edit twelve facts in a real model, then take half of them back.", _SETUP),
     "edit": Entry("edit", "Change one fact.", _EDIT),
     "apply": Entry("apply", "Change the facts of a file, one after another or in batches.", _EDIT),

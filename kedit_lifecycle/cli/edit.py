@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kedit_lifecycle.cli.options import DEVICE, MESSAGE, METHOD, SEED, config_options, editor_config
+from kedit_lifecycle.cli.options import DEVICE, MESSAGE, METHOD, PROFILE, SEED, config_options, editor_config
 from kedit_lifecycle.cli.output import emit_json, line, narrate, number, plain
 from kedit_lifecycle.cli.progress import ProgressDisplay, duration
 from kedit_lifecycle.cli.session import Session, command, pass_session
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--reason", help="Why this fact is changed.")
 @click.option("--source", help="Where it comes from.")
 @METHOD
+@PROFILE
 @config_options
 @SEED
 @MESSAGE
@@ -40,6 +41,7 @@ def edit_command(
     session: Session,
     /,
     method: str,
+    profile: str | None,
     settings: tuple[str, ...],
     config_file: Path | None,
     seed: int,
@@ -60,6 +62,7 @@ def edit_command(
         outcome = workbench.edit(
             request,
             method=method,
+            profile=profile,
             config=config,
             seed=seed,
             message=message,

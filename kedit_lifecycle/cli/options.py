@@ -22,6 +22,11 @@ MESSAGE = click.option("-m", "--message", default="", help="Why; kept in the led
 AT = click.option("--at", default="HEAD", show_default=True, metavar="REF", help="The version.")
 
 
+PROFILE = click.option(
+    "--profile", metavar="ID|PATH", help="Settings found by `kedit tune`; --config and --set win over it."
+)
+
+
 def config_options(function: Decorated) -> Decorated:
     """`--set name=value` and `--config FILE`, the editor's hyper-parameters."""
     named = click.option(

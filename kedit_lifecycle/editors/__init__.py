@@ -5,13 +5,18 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import Any
 
+from kedit_lifecycle.editors.alphaedit import AlphaEdit
 from kedit_lifecycle.editors.base import Editor, EditorConfig
+from kedit_lifecycle.editors.emmet import Emmet
+from kedit_lifecycle.editors.fine_tuning import ConstrainedFineTuning, FineTuning
+from kedit_lifecycle.editors.memit import Memit
+from kedit_lifecycle.editors.past_keys import PastKeys
 from kedit_lifecycle.editors.rome import Rome
 from kedit_lifecycle.errors import UsageError
 
 ENTRY_POINT_GROUP = "kedit.editors"
 
-__all__ = ["Editor", "EditorConfig", "editor_names", "get_editor", "register"]
+__all__ = ["Editor", "EditorConfig", "PastKeys", "editor_names", "get_editor", "register"]
 
 _REGISTRY: dict[str, type[Editor[Any]]] = {}
 
@@ -53,4 +58,5 @@ def get_editor(name: str) -> Editor[Any]:
     return _REGISTRY[name]()
 
 
-register(Rome)
+for _built_in in (Rome, Memit, AlphaEdit, Emmet, FineTuning, ConstrainedFineTuning):
+    register(_built_in)

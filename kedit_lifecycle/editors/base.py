@@ -8,6 +8,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from kedit_lifecycle.editors.past_keys import PastKeys
 from kedit_lifecycle.editors.statistics import Statistics
 from kedit_lifecycle.facts.request import EditRequest
 from kedit_lifecycle.models.delta import WeightDelta
@@ -48,10 +49,14 @@ class Editor(ABC, Generic[ConfigT]):
         config: ConfigT,
         *,
         statistics: Statistics,
+        past: PastKeys | None = None,
         progress: Progress = silent,
     ) -> WeightDelta:
         """The updates that make the requests true. The model is left as it was.
 
+        `past` are the keys of the edits that the model has had; None takes it as unedited. A request
+        that cannot be solved is a failure of the result, by its place, while the others go on.
+
         Raises:
-            EditFailedError: naming the request that could not be solved; nothing is half-done.
+            EditFailedError: naming the requests, if none could be solved.
         """

@@ -167,7 +167,9 @@ def version_id(
     return sha256_hex(joined(members))
 
 
-def update_json(tensor: str, operation: str, left: str, right: str | None, master: str, served: str) -> str:
+def update_json(
+    tensor: str, operation: str, left: str, right: str | None, keys: str | None, master: str, served: str
+) -> str:
     """One tensor update's part of the version id: which tensor, how, the blobs, the fingerprints after."""
     after = joined({"master": text_json(master), "served": text_json(served)})
     members = {
@@ -175,6 +177,7 @@ def update_json(tensor: str, operation: str, left: str, right: str | None, maste
         "operation": text_json(operation),
         "left": text_json(left),
         "right": text_json(right),
+        "keys": text_json(keys),
         "after": after,
     }
     return joined(members)

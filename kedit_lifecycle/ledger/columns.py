@@ -103,6 +103,7 @@ TENSOR_UPDATE = Table(
         *_integer("version", "position"),
         *_text("tensor", "operation", "left"),
         Column("right", "TEXT", nullable=True),
+        Column("keys", "TEXT", nullable=True),
         *_text("before_master", "before_served", "after_master", "after_served"),
         *_integer("rank"),
         Column("norm", "REAL", nullable=True),

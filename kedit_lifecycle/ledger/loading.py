@@ -23,7 +23,8 @@ VERSION_COLUMNS = (
 )
 REQUEST_COLUMNS = "digest, subject, relation, prompt, target_new, target_true, payload"
 UPDATE_COLUMNS = (
-    'tensor, operation, "left", "right", before_master, before_served, after_master, after_served, rank, norm'
+    'tensor, operation, "left", "right", keys, before_master, before_served, after_master, after_served,'
+    " rank, norm"
 )
 METRIC_COLUMNS = "metric, protocol, scorer, value, count, request, evaluated"
 ANSWER_COLUMNS = "request, prompt, completion, target_probability, evaluated"
@@ -84,9 +85,9 @@ def request_draft(row: Sequence[Any]) -> RequestDraft:
 
 def update_draft(row: Sequence[Any]) -> UpdateDraft:
     """From `UPDATE_COLUMNS`."""
-    tensor, operation, left, right, *states, rank, norm = row
+    tensor, operation, left, right, keys, *states, rank, norm = row
     before, after = TensorState(states[0], states[1]), TensorState(states[2], states[3])
-    return UpdateDraft(tensor, operation, left, right, before, after, rank, _number(norm))
+    return UpdateDraft(tensor, operation, left, right, keys, before, after, rank, _number(norm))
 
 
 def metric_draft(row: Sequence[Any]) -> MetricDraft:

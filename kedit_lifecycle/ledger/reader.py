@@ -224,6 +224,15 @@ class LedgerReader:
         query = f"SELECT {UPDATE_COLUMNS} FROM tensor_update WHERE version = ? ORDER BY position"
         return [update_draft(row) for row in self.select(query, number)]
 
+    def key_blobs(self, version: VersionRow) -> list[tuple[str, str]]:
+        """(tensor, blob of the keys) of every update in the line up to a version, in order of the edits."""
+        query = _ANCESTORS + (
+            "SELECT u.tensor, u.keys FROM line JOIN version v ON v.id = line.id"
+            " JOIN tensor_update u ON u.version = v.number WHERE u.keys IS NOT NULL"
+            " ORDER BY v.depth, u.position"
+        )
+        return [(row[0], row[1]) for row in self.select(query, version.id, 0)]
+
     def checkpoint(self, number: int) -> dict[str, str]:
         """Tensor -> blob of its fp32 master, for a version that keeps a checkpoint; else nothing."""
         rows = self.select("SELECT tensor, blob FROM checkpoint WHERE version = ? ORDER BY tensor", number)

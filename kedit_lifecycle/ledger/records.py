@@ -23,13 +23,15 @@ class UpdateDraft:
     """One tensor update in order; the blobs it names are stored before.
 
     `rank`: left (rank, rows) and right (rank, columns) are factors; `add`: left is the dense difference;
-    `set`: left is the new tensor.
+    `set`: left is the new tensor. `keys` (n, d_in) are those the update was written at, if the method
+    has them.
     """
 
     tensor: str
     operation: UpdateOperation
     left: str
     right: str | None
+    keys: str | None
     before: TensorState
     after: TensorState
     rank: int

@@ -79,7 +79,7 @@ def draft_id(draft: VersionDraft) -> str:
         seed=draft.seed,
         requests=[request.digest for request in draft.requests],
         updates=[
-            update_json(u.tensor, u.operation, u.left, u.right, u.after.master, u.after.served)
+            update_json(u.tensor, u.operation, u.left, u.right, u.keys, u.after.master, u.after.served)
             for u in draft.updates
         ],
         tensors=tensors_json(draft.tensors),
@@ -145,6 +145,7 @@ def _add_update(rows: SealedRows, update: UpdateDraft, version: int, position: i
         operation=update.operation,
         left=update.left,
         right=update.right,
+        keys=update.keys,
         before_master=update.before.master,
         before_served=update.before.served,
         after_master=update.after.master,

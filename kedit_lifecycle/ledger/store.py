@@ -168,7 +168,7 @@ class Store:
         for tensor, blob in draft.checkpoint.items():
             if tensor not in draft.tensors or draft.tensors[tensor].master != blob:
                 raise UsageError(f"the checkpoint of {tensor} is not the tensor that the version ends with")
-        self._require(blob for u in draft.updates for blob in (u.left, u.right) if blob is not None)
+        self._require(blob for u in draft.updates for blob in (u.left, u.right, u.keys) if blob is not None)
         self._require(draft.checkpoint.values())
 
     def _require(self, blobs: Iterable[str]) -> None:

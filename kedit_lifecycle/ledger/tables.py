@@ -92,7 +92,7 @@ class EditRequestRow(_Sealed, table=True):
 
 
 class TensorUpdate(_Sealed, table=True):
-    """One change to one tensor; `left` and `right` are blobs."""
+    """One change to one tensor; `left`, `right` and `keys` are blobs."""
 
     __tablename__: ClassVar[str] = "tensor_update"
 
@@ -102,6 +102,7 @@ class TensorUpdate(_Sealed, table=True):
     operation: str
     left: str
     right: str | None = None
+    keys: str | None = None
     before_master: str
     before_served: str
     after_master: str

@@ -9,7 +9,7 @@ from kedit_lifecycle.ledger.inspection import Inspection, row_name, shown
 from kedit_lifecycle.ledger.verify_chain import STEP, Chain
 from kedit_lifecycle.ledger.verify_statistics import check_statistics
 
-_NAMING = ((columns.TENSOR_UPDATE, ("left", "right")), (columns.CHECKPOINT, ("blob",)))
+_NAMING = ((columns.TENSOR_UPDATE, ("left", "right", "keys")), (columns.CHECKPOINT, ("blob",)))
 
 
 def named_blobs(inspection: Inspection, chain: Chain) -> dict[str, str]:

@@ -159,7 +159,13 @@ def _recomputed_id(
         requests=[request["digest"] for request in requests],
         updates=[
             update_json(
-                u["tensor"], u["operation"], u["left"], u["right"], u["after_master"], u["after_served"]
+                u["tensor"],
+                u["operation"],
+                u["left"],
+                u["right"],
+                u["keys"],
+                u["after_master"],
+                u["after_served"],
             )
             for u in updates
         ],

@@ -24,17 +24,19 @@ class TensorUpdate:
     """One update of one parameter, in float32 on the CPU.
 
     `rank`: `left` (rank, rows) and `right` (rank, columns). `add`: `left` is the dense difference.
-    `set`: `left` is the new tensor.
+    `set`: `left` is the new tensor. `keys` (n, d_ff) are those the update was written at, where the
+    method has them; they are no part of the replay.
     """
 
     tensor: str
     operation: Operation
     left: Tensor
     right: Tensor | None = None
+    keys: Tensor | None = None
 
     def __post_init__(self) -> None:
         """Refuse what could not be replayed exactly."""
-        for part in (self.left, self.right):
+        for part in (self.left, self.right, self.keys):
             if part is not None and (part.dtype != torch.float32 or part.device.type != "cpu"):
                 raise ValueError(f"{self.tensor}: an update is kept in float32 on the CPU")
         if self.operation not in get_args(Operation):
@@ -58,11 +60,11 @@ def _are_factors(left: Tensor, right: Tensor) -> bool:
 class WeightDelta:
     """An editor's result: updates in order, and what the editor has to say about them.
 
-    `keys` maps each tensor to the keys (n, d_in) the edit was written at, where the method has them.
+    `failures` says, by the request's place in the batch, why it got no update; the others have theirs.
     """
 
     updates: tuple[TensorUpdate, ...]
-    keys: Mapping[str, Tensor] = field(default_factory=dict)
+    failures: Mapping[int, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
 

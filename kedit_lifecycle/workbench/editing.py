@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -22,6 +22,7 @@ from kedit_lifecycle.models.fingerprints import to_canonical
 from kedit_lifecycle.progress import Progress
 from kedit_lifecycle.workbench.measuring import Measure, Measuring, Reading
 from kedit_lifecycle.workbench.outcomes import EditOutcome
+from kedit_lifecycle.workbench.past import PastKeysAt
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Step:
     seed: int
     message: str
     run: Mapping[str, Any] | None = None
+    profile: str | None = None  # digest of the profile that the settings were taken from
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Bench:
     measuring: Measuring
     author: str
     command: str
+    past: PastKeysAt = field(default_factory=PastKeysAt)
 
 
 def configure(editor: Editor[Any], model: EditableModel, overrides: Mapping[str, Any] | None) -> EditorConfig:
@@ -76,7 +79,13 @@ def edit_once(
     try:
         unedited = bench.measuring.unedited(requests, measure=measure)
         before = bench.measuring.now(requests, measure="none" if measure == "none" else "requests")
-        delta = step.editor.plan(model, requests, step.config, statistics=bench.statistics, progress=progress)
+        past = bench.past.at(bench.store, head)
+        delta = step.editor.plan(
+            model, requests, step.config, statistics=bench.statistics, past=past, progress=progress
+        )
+        if delta.failures:
+            step, unedited, before = _without_failures(step, delta, unedited, before)
+            requests = step.requests
         planned = time.perf_counter() - began
         applied = model.apply(delta.updates)
         _refuse_overflow(model, applied, requests)
@@ -87,6 +96,7 @@ def edit_once(
             timing = {"seconds": seconds, "seconds_to_plan": planned}
             draft = _draft(bench, head, step, delta, applied, (unedited, before, after), timing)
             version = bench.store.commit(draft, author=bench.author, command=bench.command)
+            bench.past.advance(bench.store, version, delta.updates)
         else:
             model.restore(saved)
     except BaseException:
@@ -100,10 +110,19 @@ def edit_once(
         metrics=after.table(),
         unedited=unedited.table(),
         per_request=after.evaluations,
-        warnings=(*_already_true(before, requests), *delta.warnings),
+        warnings=(*_already_true(before, requests), *delta.warnings, *delta.failures.values()),
         seconds=seconds,
         diagnostics=delta.diagnostics,
     )
+
+
+def _without_failures(
+    step: Step, delta: WeightDelta, unedited: Reading, before: Reading
+) -> tuple[Step, Reading, Reading]:
+    """The step with only the requests that got an update."""
+    kept = [index for index in range(len(step.requests)) if index not in delta.failures]
+    requests = tuple(step.requests[index] for index in kept)
+    return replace(step, requests=requests), unedited.only(kept), before.only(kept)
 
 
 def _refuse_overflow(
@@ -115,7 +134,8 @@ def _refuse_overflow(
             asked = ", ".join(repr(request.question) for request in requests)
             raise EditFailedError(
                 f"the update for {asked} takes {tensor} out of the range of {dtype}",
-                hint="a smaller clamp_norm, or another layer; a float16 model may need float32",
+                hint="a smaller update (clamp_norm, learning_rate), or another layer; a float16 model may "
+                "need float32",
             )
 
 
@@ -146,7 +166,11 @@ def _draft(
         parent=head.id,
         operation="edit" if len(step.requests) == 1 else "batch",
         editor=step.editor.name,
-        config={**step.config.model_dump(mode="json"), "statistics": delta.diagnostics.get("statistics", {})},
+        config={
+            **step.config.model_dump(mode="json"),
+            "statistics": delta.diagnostics.get("statistics", {}),
+            **({"profile": step.profile} if step.profile else {}),
+        },
         seed=step.seed,
         message=step.message,
         requests=[request_draft(request) for request in step.requests],
@@ -156,7 +180,7 @@ def _draft(
         checkpoint=_checkpoint(bench, head, tensors),
         metrics=unedited.metric_drafts(0) + after.metric_drafts(),
         answers=answers,
-        diagnostics={**diagnostics, **timing, "warnings": list(delta.warnings)},
+        diagnostics={**diagnostics, **timing, "warnings": [*delta.warnings, *delta.failures.values()]},
     )
 
 
@@ -172,6 +196,7 @@ def _keep(store: Store, applied: AppliedUpdate) -> UpdateDraft:
         operation=update.operation,
         left=store.blobs.put(to_canonical(update.left)),
         right=None if update.right is None else store.blobs.put(to_canonical(update.right)),
+        keys=None if update.keys is None else store.blobs.put(to_canonical(update.keys)),
         before=_state(applied.before),
         after=_state(applied.after),
         rank=update.rank,

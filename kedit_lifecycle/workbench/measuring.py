@@ -34,6 +34,13 @@ class Reading:
     evaluations: tuple[RequestEvaluation, ...] = ()
     whole: Mapping[str, MetricValue] = field(default_factory=dict)
 
+    def only(self, places: Sequence[int]) -> Reading:
+        """Of some of the requests, by their places, which are numbered anew."""
+        if not self.evaluations:
+            return self
+        kept = tuple(_at(self.evaluations[place], new) for new, place in enumerate(places))
+        return Reading(kept, self.whole)
+
     def table(self) -> dict[str, MetricValue]:
         """Means over the requests, then the whole model's numbers, by metric id."""
         return {**aggregate(self.evaluations), **self.whole}

@@ -26,6 +26,8 @@ from kedit_lifecycle.models.generation import generate
 from kedit_lifecycle.models.sanity import check_sanity
 from kedit_lifecycle.models.sources import DEFAULT_MODEL, load_model
 from kedit_lifecycle.progress import Progress, silent
+from kedit_lifecycle.tuning.profile import load_profile
+from kedit_lifecycle.workbench.batch_conflicts import refuse_conflicts
 from kedit_lifecycle.workbench.checkout import check_out
 from kedit_lifecycle.workbench.editing import Bench, Step, configure, edit_once
 from kedit_lifecycle.workbench.history import live_requests
@@ -179,6 +181,7 @@ class Workbench:
         request: EditRequest,
         *,
         method: str = "rome",
+        profile: str | None = None,
         config: Mapping[str, Any] | None = None,
         seed: int = 0,
         message: str = "",
@@ -195,7 +198,9 @@ class Workbench:
             head = self.store.reader.head()
             bench = self._at(head)
             editor = get_editor(method)
-            step = Step(editor, configure(editor, bench.model, config), (request,), seed, message)
+            digest, config = self._from_profile(profile, method, config)
+            settings = configure(editor, bench.model, config)
+            step = Step(editor, settings, (request,), seed, message, profile=digest)
             report = progress or self._progress
             return edit_once(bench, head, step, measure=measure, dry_run=dry_run, progress=report)
 
@@ -204,10 +209,12 @@ class Workbench:
         requests: Sequence[EditRequest],
         *,
         method: str = "rome",
+        profile: str | None = None,
         config: Mapping[str, Any] | None = None,
         seed: int = 0,
         batch: int = 1,
         resume: bool = False,
+        allow_conflicts: bool = False,
         message: str = "",
         measure: Measure = "all",
         progress: Progress | None = None,
@@ -219,7 +226,8 @@ class Workbench:
         as if it had never been interrupted.
 
         Raises:
-            RefusedError: `resume`, and HEAD is not in the middle of this very run.
+            RefusedError: `resume`, and HEAD is not in the middle of this very run; or a batch has two
+                targets for one subject and relation, unless `allow_conflicts`.
         """
         if not requests or batch < 1:
             raise UsageError("nothing to apply" if batch > 0 else "a batch holds at least one request")
@@ -227,9 +235,12 @@ class Workbench:
             head = self.store.reader.head()
             bench = self._at(head)
             editor = get_editor(method)
+            digest, config = self._from_profile(profile, method, config)
             settings = configure(editor, bench.model, config)
-            values = settings.model_dump(mode="json")
+            values = settings.model_dump(mode="json") | ({"profile": digest} if digest else {})
             plan = RunPlan(tuple(requests), method, values, seed, batch, message)
+            if not allow_conflicts:
+                refuse_conflicts(plan.steps())
             run, done = plan.run_id(head.id), 0
             if resume:
                 run, done = steps_done(self.store.reader, head, plan)
@@ -239,13 +250,22 @@ class Workbench:
             tally = ApplyTally(run, already_done=done)
             for index, group in enumerate(plan.steps()):
                 if index >= done:
-                    step = Step(editor, settings, group, seed, message, plan.label(run, index))
+                    step = Step(editor, settings, group, seed, message, plan.label(run, index), digest)
                     report = progress or self._progress
                     outcome = edit_once(bench, head, step, measure=measure, dry_run=False, progress=report)
                     head = tally.add(outcome)
                     if on_outcome is not None:
                         on_outcome(outcome)
             return tally.summary()
+
+    def _from_profile(
+        self, name: str | None, method: str, config: Mapping[str, Any] | None
+    ) -> tuple[str | None, Mapping[str, Any] | None]:
+        """The profile's digest, and its settings with `config` over them."""
+        if name is None:
+            return None, config
+        found = load_profile(self.store.path, name, method, self.store.meta["base_digest"])
+        return found.digest, {**found.config, **(config or {})}
 
     def _record_run(self, plan: RunPlan, run: str) -> None:
         payload = {

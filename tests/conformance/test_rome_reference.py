@@ -10,8 +10,9 @@ from plain_rome import plain_rome
 from tiny import CORE_FAMILIES, tiny_editable
 
 from kedit_lifecycle.blobs import BlobStore
+from kedit_lifecycle.editors.locate.contexts import encode_contexts
+from kedit_lifecycle.editors.locate.value_search import FoundValue, ValueSearch
 from kedit_lifecycle.editors.rome import Rome, RomeConfig
-from kedit_lifecycle.editors.rome.value_search import search_value
 from kedit_lifecycle.editors.statistics import Statistics, StatisticsLibrary
 from kedit_lifecycle.facts.request import EditRequest, make_request
 from kedit_lifecycle.models.delta import replay
@@ -25,6 +26,15 @@ REQUESTS = (
     make_request(subject="Italy", prompt="{}", target_new="Tokyo"),
 )
 PREFIXES = ["The river runs", "Because water boils at a hundred", "I"]
+
+
+def search_value(
+    model: EditableModel, request: EditRequest, config: RomeConfig, prefixes: list[str]
+) -> FoundValue:
+    search = ValueSearch(
+        model, config.layer, config, "value", "subject" if config.variant == "original" else "end"
+    )
+    return search.find([encode_contexts(model, request, prefixes)])[0]
 
 
 def statistics_of(model: EditableModel, folder: Path) -> Statistics:

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from kedit_lifecycle.editors.base import EditorConfig
+from kedit_lifecycle.editors.locate.config import ValueSearchConfig
 
 
-class RomeConfig(EditorConfig):
+class RomeConfig(ValueSearchConfig):
     """Hyper-parameters of ROME (Meng et al. 2022, appendix E.5, and the authors' hparams files)."""
 
     layer: int = Field(description="decoder layer whose second MLP matrix is changed", ge=0)
@@ -19,38 +19,8 @@ class RomeConfig(EditorConfig):
         "2024), and the KL behind the essence prompt, as in the paper; original: as in the published code, "
         "the averaged key in C⁻¹k* and the unprefixed one elsewhere, and the KL at the subject's last token",
     )
-    steps: int = Field(default=20, description="optimisation steps for v*", ge=1, le=500)
-    learning_rate: float = Field(default=0.5, description="Adam's step size for v*", gt=0)
-    weight_decay: float = Field(default=0.5, description="weight of ‖δ‖/‖v‖² in the loss", ge=0)
-    kl_factor: float = Field(
-        default=0.0625, description="weight of the KL on '{subject} is a' (essence drift)", ge=0
-    )
-    clamp_norm: float | None = Field(
-        default=4.0, description="‖δ‖ is kept within this multiple of ‖v‖; null: unclamped", gt=0
-    )
-    stop_loss: float = Field(default=0.05, description="stop when the whole loss falls below", ge=0)
-    stop_probability: float | None = Field(
-        default=None,
-        description="stop when the target's probability exceeds this in every context; null: never",
-        gt=0,
-        lt=1,
-    )
-    prefix_lengths: tuple[tuple[int, int], ...] = Field(
-        default=((5, 10), (10, 10)),
-        description="context prefixes as (tokens, how many): sampled once from the unedited model",
-    )
-    unprefixed_weight: float = Field(
-        default=1.0,
-        description="weight of the prompt without a prefix in the averaged key, each prefixed one having 1; "
-        "as many as there are prefixes gives it half: a short subject at the very beginning of a text has a "
-        "key far from its prefixed ones, and a uniform average leaves the bare prompt poorly edited",
-        gt=0,
-    )
     covariance: bool = Field(
         default=True, description="weigh keys by C⁻¹; false takes C = I (no statistics needed)"
-    )
-    second_moment_tokens: int | None = Field(
-        default=None, description="tokens behind C; null: 10 × d_ff", ge=1
     )
     second_moment: str | None = Field(
         default=None,

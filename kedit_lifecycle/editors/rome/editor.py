@@ -9,16 +9,20 @@ import torch
 from torch import Tensor
 
 from kedit_lifecycle.editors.base import Editor
+from kedit_lifecycle.editors.locate.config import EssencePlace
+from kedit_lifecycle.editors.locate.contexts import encode_contexts
+from kedit_lifecycle.editors.locate.key_space import CovarianceSpace, covariance_space
+from kedit_lifecycle.editors.locate.outcome import failed_requests, missed_targets, report_searches
+from kedit_lifecycle.editors.locate.value_scale import value_scale
+from kedit_lifecycle.editors.locate.value_search import FoundValue, ValueSearch
+from kedit_lifecycle.editors.past_keys import PastKeys
 from kedit_lifecycle.editors.rome.config import RomeConfig, default_rome_config
-from kedit_lifecycle.editors.rome.value_search import ValueSearch, search_value
 from kedit_lifecycle.editors.statistics import Statistics, StatisticsEntry
 from kedit_lifecycle.errors import EditFailedError, UsageError
 from kedit_lifecycle.facts.request import EditRequest
 from kedit_lifecycle.models.delta import TensorUpdate, WeightDelta
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.progress import Progress, silent
-
-_POOR_PROBABILITY = 0.5
 
 
 class Rome(Editor[RomeConfig]):
@@ -45,18 +49,29 @@ class Rome(Editor[RomeConfig]):
         config: RomeConfig,
         *,
         statistics: Statistics,
+        past: PastKeys | None = None,
         progress: Progress = silent,
     ) -> WeightDelta:
         """One rank-one update per request, each planned on the model as the ones before it leave it."""
         _check_layer(model, config)
+        searches: list[FoundValue] = []
+        updates: list[TensorUpdate] = []
         with model.trial():
-            planned = [_plan_one(model, request, config, statistics, progress) for request in requests]
-        name = model.architecture.mlp_down_weight(config.layer)
+            for request in requests:
+                searches.append(_search(model, request, config, statistics, progress))
+                if not searches[-1].problem:
+                    updates.append(_update(model, request, searches[-1], config, statistics))
+                    model.apply(updates[-1:])
+        failures = failed_requests(requests, searches)
+        pairs = zip(requests, searches, strict=True)
         return WeightDelta(
-            updates=tuple(update for update, _, _ in planned),
-            keys={name: torch.stack([search.mean_key for _, search, _ in planned])},
-            warnings=tuple(text for _, _, texts in planned for text in texts),
-            diagnostics=_diagnostics([search for _, search, _ in planned], config, statistics),
+            updates=tuple(updates),
+            failures=failures,
+            warnings=(
+                *missed_targets([pair for pair in pairs if not pair[1].problem]),
+                *_ridge_notes(config, statistics),
+            ),
+            diagnostics={"statistics": _named(config, statistics), **report_searches(searches)},
         )
 
 
@@ -68,28 +83,37 @@ def _check_layer(model: EditableModel, config: RomeConfig) -> None:
         )
 
 
-def _plan_one(
+def _search(
     model: EditableModel,
     request: EditRequest,
     config: RomeConfig,
     statistics: Statistics,
     progress: Progress,
-) -> tuple[TensorUpdate, ValueSearch, list[str]]:
+) -> FoundValue:
     _, prefixes = statistics.prefixes(config.prefix_lengths)
-    search = search_value(model, request, config, prefixes, progress)
-    weight = model.architecture.mlp_down_weight(config.layer)
-    weighted = search.mean_key.double()
+    least = 0.0
+    if config.clamp_floor:
+        tokens = config.second_moment_tokens
+        least = config.clamp_floor * value_scale(model, config.layer, statistics, tokens)
+    essence: EssencePlace = "subject" if config.variant == "original" else "end"
+    search = ValueSearch(model, config.layer, config, "value", essence, least)
+    return search.find([encode_contexts(model, request, prefixes)], progress)[0]
+
+
+def _update(
+    model: EditableModel, request: EditRequest, search: FoundValue, config: RomeConfig, statistics: Statistics
+) -> TensorUpdate:
+    weighted = search.mean_key.double()[None]
     if config.covariance:
-        _, second_moment = _second_moment(config, statistics)
-        weighted = solve_second_moment(second_moment, weighted)
+        space = _space(config, statistics)
+        weighted = space.unwhiten(space.whiten(weighted))
     residual, key = _residual_and_key(search, config)
-    left, right = rank_one_factors(residual, key, weighted)
+    left, right = rank_one_factors(residual, key, weighted[0])
     if not (torch.isfinite(left).all() and torch.isfinite(right).all()):
         raise EditFailedError(f"the update for {request.question!r} is not finite")
     rows, columns = (right, left) if model.architecture.transposed else (left, right)
-    update = TensorUpdate(weight, "rank", rows[None], columns[None])
-    model.apply([update])
-    return update, search, _warnings(request, search)
+    weight = model.architecture.mlp_down_weight(config.layer)
+    return TensorUpdate(weight, "rank", rows[None], columns[None], search.mean_key[None])
 
 
 def _second_moment(config: RomeConfig, statistics: Statistics) -> tuple[StatisticsEntry, Tensor]:
@@ -97,7 +121,20 @@ def _second_moment(config: RomeConfig, statistics: Statistics) -> tuple[Statisti
     return statistics.second_moment(config.layer, tokens=tokens, named=named)
 
 
-def _residual_and_key(search: ValueSearch, config: RomeConfig) -> tuple[Tensor, Tensor]:
+def _space(config: RomeConfig, statistics: Statistics) -> CovarianceSpace:
+    entry, moment = _second_moment(config, statistics)
+    name = ("covariance", entry.digest, 1.0, 0.0)
+    return statistics.remember(name, lambda: covariance_space(moment, 1.0, name))
+
+
+def _ridge_notes(config: RomeConfig, statistics: Statistics) -> list[str]:
+    ridge = _space(config, statistics).ridge if config.covariance else 0.0
+    return [
+        f"layer {config.layer}: the key covariance is singular; {ridge:.1e} was added to its diagonal"
+    ] * (ridge > 0)
+
+
+def _residual_and_key(search: FoundValue, config: RomeConfig) -> tuple[Tensor, Tensor]:
     """v* − W k and k of eq. 2: the averaged key on both sides, or the unprefixed one as published."""
     value_star = search.value.double() + search.delta.double()
     if config.variant == "original":
@@ -115,39 +152,9 @@ def rank_one_factors(residual: Tensor, key: Tensor, weighted_key: Tensor) -> tup
     return (residual / (direction @ key)).float(), direction.float()
 
 
-def solve_second_moment(second_moment: Tensor, key: Tensor) -> Tensor:
-    """C⁻¹k in float64 by Cholesky; a singular C gets the smallest ridge of 10ᵐ·mean diagonal that works."""
-    matrix = second_moment.double()
-    scale = float(matrix.diagonal().mean())
-    for exponent in (None, *range(-10, 0)):
-        ridge = 0.0 if exponent is None else scale * 10.0**exponent
-        factor, failed = torch.linalg.cholesky_ex(
-            matrix + ridge * torch.eye(len(matrix), dtype=torch.float64)
-        )
-        if not failed:
-            return torch.cholesky_solve(key.double()[:, None], factor).squeeze(1)
-    raise EditFailedError("the key covariance is singular beyond repair; rebuild it from more text")
-
-
-def _warnings(request: EditRequest, search: ValueSearch) -> list[str]:
-    if search.probability >= _POOR_PROBABILITY:
-        return []
-    return [
-        f"{request.question!r}: the target's probability reached only {search.probability:.2f} in the worst "
-        "context; raise steps or clamp_norm, or try another layer"
-    ]
-
-
-def _diagnostics(
-    searches: Sequence[ValueSearch], config: RomeConfig, statistics: Statistics
-) -> dict[str, Any]:
+def _named(config: RomeConfig, statistics: Statistics) -> dict[str, Any]:
     named = {"prefixes": statistics.prefixes(config.prefix_lengths)[0].digest}
     if config.covariance:
         entry, _ = _second_moment(config, statistics)
         named["second_moment"] = entry.tensors["second_moment"]
-    return {
-        "statistics": named,
-        "losses": [search.losses for search in searches],
-        "target_probability": [search.probability for search in searches],
-        "delta_over_value": [float(search.delta.norm() / search.value.norm()) for search in searches],
-    }
+    return named

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -25,6 +25,8 @@ TOKENS_PER_KEY_DIMENSION = 10
 SAMPLE_LENGTH = 64
 OWN_SAMPLES = {"kind": "samples", "length": SAMPLE_LENGTH, "seed": 0}
 
+Derived = TypeVar("Derived")
+
 
 class Statistics:
     """Statistics of one unedited model, built when first asked for and kept in a library."""
@@ -34,6 +36,7 @@ class Statistics:
         self.library = library
         self.progress = progress
         self._tensors: dict[str, Tensor] = {}  # by entry digest
+        self._derived: dict[Hashable, Any] = {}
 
     def prefixes(self, lengths: Sequence[tuple[int, int]]) -> tuple[StatisticsEntry, list[str]]:
         """Context prefixes for each (tokens, how many)."""
@@ -67,6 +70,16 @@ class Statistics:
         if entry.digest not in self._tensors:
             self._tensors[entry.digest] = self.library.tensor(entry, "second_moment")
         return entry, self._tensors[entry.digest]
+
+    def remember(self, name: Hashable, make: Callable[[], Derived]) -> Derived:
+        """Something derived from statistics (a factorisation), made once in this process.
+
+        `name` must hold the digest of what it is derived from.
+        """
+        if name not in self._derived:
+            self._derived[name] = make()
+        derived: Derived = self._derived[name]
+        return derived
 
     def _named(self, layer: int, name: str) -> StatisticsEntry:
         wanted = {"kind": "second-moment", "base": self.model.base_digest, "layer": layer}

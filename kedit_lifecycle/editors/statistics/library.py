@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +19,7 @@ from torch import Tensor
 
 from kedit_lifecycle.blobs import BlobStore, CanonicalTensor
 from kedit_lifecycle.blobs.folder import unwritable
+from kedit_lifecycle.blobs.whole_file import replace_file
 from kedit_lifecycle.errors import StoreError, StoreUnwritableError
 from kedit_lifecycle.models.fingerprints import from_canonical, to_canonical
 
@@ -194,18 +193,4 @@ def _write(path: Path, entry: StatisticsEntry) -> None:
     canonical = rfc8785.dumps({**content, "digest": entry.digest})
     with unwritable(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, canonical)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside and rename: the file is the old one or the new one, whole."""
-    handle, draft = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+        replace_file(path, canonical)

@@ -9,14 +9,11 @@ from torch import Tensor, nn
 
 from kedit_lifecycle.errors import UsageError
 from kedit_lifecycle.models.editable import EditableModel
+from kedit_lifecycle.models.partial_run import Enough, stopped_early
 from kedit_lifecycle.models.tokens import pad_batch
 from kedit_lifecycle.progress import Progress, silent
 
 _BATCH_TOKENS = 2048
-
-
-class _Enough(Exception):  # noqa: N818  (it stops a pass early; nothing is wrong)
-    """Raised in a hook: no layer above is asked for."""
 
 
 def key_width(model: EditableModel, layer: int) -> int:
@@ -78,17 +75,12 @@ def _keys(model: EditableModel, layers: Sequence[int], input_ids: Tensor, mask: 
     def keep(layer: int, arguments: tuple[Tensor, ...]) -> None:
         found[layer] = arguments[0].detach()
         if layer == top:
-            raise _Enough
+            raise Enough
 
     hooks = []
     for layer in layers:
         module: nn.Module = model.network.get_submodule(model.architecture.mlp_down_path(layer))
         hooks.append(module.register_forward_pre_hook(lambda _, arguments, at=layer: keep(at, arguments)))
-    try:
+    with stopped_early(hooks):
         model.hidden_states(input_ids, mask)
-    except _Enough:
-        pass
-    finally:
-        for hook in hooks:
-            hook.remove()
     return found

@@ -101,7 +101,7 @@ def _edits() -> None:
         _version(key=True),
         sa.Column("position", sa.Integer(), primary_key=True),
         *_texts("tensor", "operation", "left"),
-        *_texts("right", nullable=True),
+        *_texts("right", "keys", nullable=True),
         *_texts("before_master", "before_served", "after_master", "after_served"),
         *_integers("rank"),
         sa.Column("norm", sa.Float(), nullable=True),

@@ -1,0 +1,149 @@
+"""Edits in a row, one at a time or in batches, measured at the end over all of them.
+
+    python benchmarks/bench_sequential.py [--methods rome,memit] [--counts 20,100] [--seeds 0,1] [--set memit.steps=15]
+
+Without `--seeds` the first records of the file are taken in order; a seed draws others. The unedited
+model's row stands above each table. "speed" is time per edit as a ratio to the first method's row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark_files import shared_file
+from single_edits import COLUMNS, Text, reading_text, statistics_in
+
+from kedit_lifecycle.editors import PastKeys, get_editor
+from kedit_lifecycle.editors.statistics import Statistics
+from kedit_lifecycle.evaluation.suite import (
+    BaselineReadings,
+    RequestEvaluation,
+    aggregate,
+    evaluate_requests,
+    read_neighborhood,
+)
+from kedit_lifecycle.facts.readers import load_requests
+from kedit_lifecycle.facts.request import EditRequest
+from kedit_lifecycle.models.editable import EditableModel
+from kedit_lifecycle.models.sources import DEFAULT_MODEL, load_model
+from kedit_lifecycle.workbench.editing import configure
+
+SHOWN = [name for name in COLUMNS if not name.endswith("magnitude")]
+
+
+class EditSequence:
+    """One method's edits, continued from count to count."""
+
+    def __init__(
+        self, model: EditableModel, method: str, settings: dict[str, Any], statistics: Statistics
+    ) -> None:
+        self.model, self.statistics = model, statistics
+        self.editor = get_editor(method)
+        self.config = configure(self.editor, model, settings)
+        self.past, self.seconds, self.missed = PastKeys(), 0.0, 0
+
+    def edit(self, requests: Sequence[EditRequest]) -> None:
+        began = time.perf_counter()
+        delta = self.editor.plan(
+            self.model, requests, self.config, statistics=self.statistics, past=self.past
+        )
+        self.model.apply(delta.updates)
+        self.past.add(delta.updates)
+        self.seconds += time.perf_counter() - began
+        self.missed += len(delta.warnings) + len(delta.failures)
+
+
+def row(name: str, evaluations: Sequence[RequestEvaluation], perplexity: float, more: str = "") -> str:
+    values = aggregate(evaluations)
+    cells = "".join(f"{values[m].value:7.3f}" if m in values else f"{'–':>7}" for m in SHOWN)
+    return f"{name:<22}{cells}{perplexity:9.4f}×{more}"
+
+
+def heading() -> str:
+    names = "".join(f"{COLUMNS[m]:>7}" for m in SHOWN)
+    return f"{'':<22}{names}{'ppl':>9} {'speed':>8}{'missed':>7}"
+
+
+def draw(requests: Sequence[EditRequest], seed: int | None) -> list[EditRequest]:
+    return list(requests) if seed is None else random.Random(seed).sample(list(requests), len(requests))
+
+
+def run(arguments: argparse.Namespace, model: EditableModel, statistics: Statistics, text: Text) -> None:
+    counts = [int(count) for count in arguments.counts.split(",")]
+    seeds = [int(s) for s in arguments.seeds.split(",")] if arguments.seeds else [None]
+    settings: dict[str, dict[str, Any]] = {}
+    for pair in arguments.set:
+        name, _, value = pair.partition("=")
+        method, _, field = name.partition(".")
+        settings.setdefault(method, {})[field] = json.loads(value)
+    base = text(model)
+    for seed in seeds:
+        requests = draw(load_requests(arguments.records).requests, seed)[: max(counts)]
+        before = read_neighborhood(model, requests)
+        print(
+            f"\n{arguments.records.name}, seed {seed}, batches of {arguments.batch}\n{heading()}", flush=True
+        )
+        for count in counts:
+            kept = evaluate_requests(model, requests[:count], fluency=False)
+            print(row(f"unedited, {count}", kept, 1.0), flush=True)
+        first = 0.0
+        for method in arguments.methods.split(","):
+            first = _one_method(
+                EditSequence(model, method, settings.get(method, {}), statistics),
+                requests, counts, arguments.batch, before, text, base, first,
+            )  # fmt: skip
+
+
+def _one_method(
+    edits: EditSequence,
+    requests: Sequence[EditRequest],
+    counts: Sequence[int],
+    batch: int,
+    before: BaselineReadings,
+    text: Text,
+    base: float,
+    first: float,
+) -> float:
+    with edits.model.trial():
+        for start in range(0, max(counts), batch):
+            edits.edit(requests[start : start + batch])
+            done = min(start + batch, len(requests))
+            if done in counts or (start < max(counts) <= done):
+                found = evaluate_requests(edits.model, requests[:done], before=before, fluency=False)
+                pace = edits.seconds / done
+                first = first or pace
+                more = f"{pace / first:8.2f}{edits.missed:7d}"
+                name = f"{edits.editor.name}, {done}"
+                print(row(name, found, text(edits.model) / base, more), flush=True)
+    return first
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--records", type=Path, default=shared_file("counterfact_100.json"))
+    parser.add_argument("--methods", default="rome,memit,alphaedit,emmet,ft,ft-l")
+    parser.add_argument("--counts", default="20,100")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--seeds", default="", help="draw other records instead of the first ones")
+    parser.add_argument("--text", type=Path, default=None, help="a text for perplexity (default: built in)")
+    parser.add_argument("--tokens", type=int, default=1024, help="tokens of that text")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--set", action="append", default=[], metavar="METHOD.FIELD=JSON")
+    arguments = parser.parse_args()
+    model = load_model(arguments.model)
+    with tempfile.TemporaryDirectory() as folder:
+        run(arguments, model, statistics_in(model, folder), reading_text(arguments.text, arguments.tokens))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""EMMET: equality-constrained mass model editing (Gupta et al., 2024)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from kedit_lifecycle.editors.emmet.config import EmmetConfig, default_emmet_config
+from kedit_lifecycle.editors.locate.key_space import Directions, covariance_space, update_directions
+from kedit_lifecycle.editors.locate.spread_editor import SpreadEditor
+from kedit_lifecycle.editors.past_keys import PastKeys
+from kedit_lifecycle.editors.statistics import Statistics
+from kedit_lifecycle.editors.statistics.second_moment import key_width
+from kedit_lifecycle.models.editable import EditableModel
+
+
+class Emmet(SpreadEditor[EmmetConfig]):
+    """A batch with equality constraints, as ROME's one fact: ΔW = R (Kᵀ C⁻¹ K)⁻¹ Kᵀ C⁻¹."""
+
+    name = "emmet"
+    pretty_name = "EMMET (equality-constrained mass model editing)"
+    reference_url = "https://arxiv.org/abs/2403.14236"
+    config_class = EmmetConfig
+    residual_knob = "lower damping"
+
+    def default_config(self, model: EditableModel) -> EmmetConfig:
+        """Measured for the default model, published for three others, a rule for the rest."""
+        width = model.network.config.hidden_size
+        family = model.architecture.family
+        return default_emmet_config(family, model.layer_count, width, key_width(model, 0))
+
+    def directions(
+        self,
+        model: EditableModel,
+        layer: int,
+        keys: Tensor,
+        config: EmmetConfig,
+        statistics: Statistics,
+        past: PastKeys,
+    ) -> Directions:
+        """Gupta et al. 2024, eq. 9."""
+        entry, moment = statistics.second_moment(layer, tokens=config.second_moment_tokens)
+        weight = config.covariance_weight
+        name = ("covariance", entry.digest, weight, 0.0)
+        space = statistics.remember(name, lambda: covariance_space(moment, weight, name))
+        return update_directions(space, keys, config.damping if len(keys) > 1 else 0.0)

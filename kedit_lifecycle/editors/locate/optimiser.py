@@ -1,0 +1,52 @@
+"""Steps on many δ at once, each row on its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kedit_lifecycle.editors.locate.config import ValueSearchConfig
+
+
+class NormalizedMomentum(torch.optim.Optimizer):
+    """Steps of one length along the averaged gradient: δ ← δ − η √d m/‖m‖ for each row of δ (n, d).
+
+    Adam moves every coordinate by about η whatever the gradient says of it, and so walks far from where
+    the loss falls fastest; here η is the root mean square over coordinates and the direction is kept.
+    """
+
+    def __init__(self, parameters: list[Tensor], lr: float, momentum: float) -> None:
+        super().__init__(parameters, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """One step; rows with no gradient stay."""
+        for group in self.param_groups:
+            for delta in group["params"]:
+                state = self.state[delta]
+                average = state.setdefault("average", torch.zeros_like(delta))
+                average.mul_(group["momentum"]).add_(delta.grad)
+                length = average.norm(dim=1, keepdim=True).clamp(min=1e-20)
+                delta.sub_(average * (group["lr"] * delta.shape[1] ** 0.5 / length))
+
+
+def make_optimiser(config: ValueSearchConfig, delta: Tensor) -> torch.optim.Optimizer:
+    """The optimiser that the config names, over the rows of δ (n, d_model)."""
+    if config.optimiser == "adam":
+        return torch.optim.Adam([delta], lr=config.learning_rate)
+    return NormalizedMomentum([delta], config.learning_rate, config.momentum)
+
+
+def narrowed(
+    optimiser: torch.optim.Optimizer, config: ValueSearchConfig, delta: Tensor, rows: Tensor
+) -> tuple[Tensor, torch.optim.Optimizer]:
+    """δ with only these rows, and an optimiser that goes on with their state."""
+    kept = delta.detach()[rows].requires_grad_()
+    kept.grad = None if delta.grad is None else delta.grad[rows]
+    going_on = make_optimiser(config, kept)
+    state = {name: value[rows] if value.dim() else value for name, value in optimiser.state[delta].items()}
+    if state:
+        going_on.state[kept] = state
+    return kept, going_on

@@ -1,0 +1,196 @@
+"""What MEMIT, AlphaEdit and EMMET have in common: values at the last layer, spread over a range of layers."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor
+
+from kedit_lifecycle.editors.base import Editor
+from kedit_lifecycle.editors.locate.config import ValueSearchConfig
+from kedit_lifecycle.editors.locate.contexts import EditContexts, encode_contexts
+from kedit_lifecycle.editors.locate.key_space import Directions
+from kedit_lifecycle.editors.locate.outcome import failed_requests, missed_targets, report_searches
+from kedit_lifecycle.editors.locate.spread import Spread, spread_is_finite, spread_over_layers
+from kedit_lifecycle.editors.locate.value_scale import value_scale
+from kedit_lifecycle.editors.locate.value_search import FoundValue, ValueSearch
+from kedit_lifecycle.editors.past_keys import PastKeys
+from kedit_lifecycle.editors.statistics import Statistics
+from kedit_lifecycle.errors import EditFailedError, UsageError
+from kedit_lifecycle.facts.request import EditRequest
+from kedit_lifecycle.models.delta import WeightDelta
+from kedit_lifecycle.models.editable import EditableModel
+from kedit_lifecycle.progress import Progress, silent
+
+POOR_RESIDUAL = 0.5
+
+
+class SpreadConfig(ValueSearchConfig):
+    """Hyper-parameters of a method that edits a range of layers."""
+
+    layers: tuple[int, ...] = Field(
+        description="decoder layers whose second MLP matrices are changed, lowest first; values are found at "
+        "the last",
+        min_length=1,
+    )
+    clamp_norm: float | None = Field(
+        default=0.75,
+        description="‖δ‖ is kept within this multiple of the stream's norm; null: unclamped",
+        gt=0,
+    )
+    norm_anchor: float | None = Field(
+        default=None,
+        description="norm-anchor scaling (NAS, Liu et al. 2026): each solved MLP value is rescaled to this "
+        "multiple of the root mean square norm of the unedited layer's MLP output; null: off",
+        gt=0,
+    )
+
+    @field_validator("layers")
+    @classmethod
+    def _ascending(cls, layers: tuple[int, ...]) -> tuple[int, ...]:
+        if any(layer < 0 for layer in layers) or list(layers) != sorted(set(layers)):
+            raise ValueError("layers must be distinct and ascending, from 0")
+        return layers
+
+
+SpreadConfigT = TypeVar("SpreadConfigT", bound=SpreadConfig)
+
+
+class SpreadEditor(Editor[SpreadConfigT]):
+    """Values at the last layer, then one least-squares solve per layer."""
+
+    residual_knob: str
+    """What to turn when the layers leave much of the residual, for the warning."""
+
+    def layers(self, config: SpreadConfigT) -> tuple[int, ...]:
+        """All of them."""
+        return config.layers
+
+    @abstractmethod
+    def directions(
+        self,
+        model: EditableModel,
+        layer: int,
+        keys: Tensor,
+        config: SpreadConfigT,
+        statistics: Statistics,
+        past: PastKeys,
+    ) -> Directions:
+        """Where to write in one layer, for its keys (n, d_ff)."""
+
+    def plan(
+        self,
+        model: EditableModel,
+        requests: Sequence[EditRequest],
+        config: SpreadConfigT,
+        *,
+        statistics: Statistics,
+        past: PastKeys | None = None,
+        progress: Progress = silent,
+    ) -> WeightDelta:
+        """One update per layer for all requests together."""
+        _check_layers(model, config)
+        moments = _moments(config, statistics)
+        prefixes_entry, prefixes = statistics.prefixes(config.prefix_lengths)
+        contexts = [encode_contexts(model, request, prefixes) for request in requests]
+        search = ValueSearch(
+            model, config.layers[-1], config, "stream", "end", _least_norm(model, config, statistics)
+        )
+        found = search.find(contexts, progress)
+        failures = failed_requests(requests, found)
+        kept = [index for index in range(len(requests)) if index not in failures]
+        with model.trial():
+            spread = self._write(
+                model,
+                [contexts[i] for i in kept],
+                [found[i] for i in kept],
+                config,
+                statistics,
+                past,
+                progress,
+            )
+        named: dict[str, Any] = {"prefixes": prefixes_entry.digest, **moments}
+        searched = [(requests[i], found[i]) for i in kept]
+        left = dict(zip(kept, spread.residual_left, strict=True))
+        return WeightDelta(
+            updates=spread.updates,
+            failures=failures,
+            warnings=(*missed_targets(searched), *spread.notes, *self._poor(requests, left)),
+            diagnostics={
+                "statistics": named,
+                **report_searches(found),
+                "residual_left": [left.get(index) for index in range(len(requests))],
+            },
+        )
+
+    def _write(
+        self,
+        model: EditableModel,
+        contexts: list[EditContexts],
+        found: list[FoundValue],
+        config: SpreadConfigT,
+        statistics: Statistics,
+        past: PastKeys | None,
+        progress: Progress,
+    ) -> Spread:
+        targets = _targets(model, found, config, statistics)
+
+        def solve(layer: int, keys: Tensor) -> Directions:
+            return self.directions(model, layer, keys, config, statistics, past or PastKeys())
+
+        spread = spread_over_layers(
+            model, contexts, targets, config.layers, config.unprefixed_weight, solve, progress
+        )
+        if not spread_is_finite(spread.updates):
+            asked = ", ".join(repr(one.request.question) for one in contexts)
+            raise EditFailedError(f"the update for {asked} is not finite")
+        return spread
+
+    def _poor(self, requests: Sequence[EditRequest], left: dict[int, float]) -> list[str]:
+        return [
+            f"{requests[index].question!r}: {share:.0%} of the change is missing after the last layer; "
+            f"{self.residual_knob}, or write to more layers"
+            for index, share in left.items()
+            if share > POOR_RESIDUAL
+        ]
+
+
+def _check_layers(model: EditableModel, config: SpreadConfig) -> None:
+    if config.layers[-1] >= model.layer_count - 1:
+        raise UsageError(
+            f"layer {config.layers[-1]} cannot be the last edited one: {model.name} has {model.layer_count} "
+            "layers, and at least one must follow"
+        )
+
+
+def _moments(config: SpreadConfig, statistics: Statistics) -> dict[str, str]:
+    """The key covariances to be used, by blob; those not yet there are made in one pass."""
+    entries = statistics.build_second_moments(config.layers, tokens=config.second_moment_tokens)
+    pairs = zip(config.layers, entries, strict=True)
+    return {f"second_moment.{layer}": entry.tensors["second_moment"] for layer, entry in pairs}
+
+
+def _least_norm(model: EditableModel, config: SpreadConfig, statistics: Statistics) -> float:
+    if not config.clamp_floor:
+        return 0.0
+    layer, tokens = config.layers[-1], config.second_moment_tokens
+    return config.clamp_floor * value_scale(model, layer, statistics, tokens)
+
+
+def _targets(
+    model: EditableModel, found: Sequence[FoundValue], config: SpreadConfig, statistics: Statistics
+) -> Tensor:
+    """What the stream behind the last layer shall be, (n, d_model)."""
+    stream = torch.stack([one.stream for one in found])
+    delta = torch.stack([one.delta for one in found])
+    if config.norm_anchor is None:
+        return stream + delta
+    value = torch.stack([one.value for one in found])
+    scale = value_scale(model, config.layers[-1], statistics, config.second_moment_tokens)
+    solved = value + delta
+    anchored: Tensor = solved * (config.norm_anchor * scale / solved.norm(dim=1, keepdim=True))
+    return stream + anchored - value
