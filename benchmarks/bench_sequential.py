@@ -1,6 +1,6 @@
 """Edits in a row, one at a time or in batches, measured at the end over all of them.
 
-    python benchmarks/bench_sequential.py [--methods rome,memit] [--counts 20,100] [--seeds 0,1] [--set memit.steps=15]
+    python benchmarks/bench_sequential.py [--methods rome,memit] [--counts 20,100] [--seeds 0,1]
 
 Without `--seeds` the first records of the file are taken in order; a seed draws others. The unedited
 model's row stands above each table. "speed" is time per edit as a ratio to the first method's row.

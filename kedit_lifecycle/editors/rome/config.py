@@ -35,7 +35,13 @@ _DEFAULTS: dict[tuple[str, int, int], RomeConfig] = {
     ("gptj", 28, 4096): RomeConfig(layer=5),
     # SmolLM2-135M-Instruct, measured by benchmarks/rome_layers.py
     ("llama", 30, 576): RomeConfig(
-        layer=4, prefix_lengths=((10, 2), (20, 2)), unprefixed_weight=4.0, stop_probability=0.9
+        layer=4,
+        prefix_lengths=((10, 2), (20, 2)),
+        unprefixed_weight=4.0,
+        stop_probability=0.9,
+        optimiser="normalized-momentum",
+        learning_rate=0.5,
+        clamp_floor=1.0,
     ),
 }
 
