@@ -38,7 +38,7 @@ _DEFAULTS: dict[tuple[str, int, int], EmmetConfig] = {
     ),
     ("llama", 30, 576): EmmetConfig(
         layers=(3, 4, 5, 6, 7), covariance_weight=2000, clamp_norm=4, stop_probability=0.9,
-        optimiser="normalized-momentum", learning_rate=1,
+        optimiser="normalized-momentum", learning_rate=0.7, steps=30,
         prefix_lengths=((10, 2), (20, 2)), unprefixed_weight=4,
     ),
 }  # fmt: skip
