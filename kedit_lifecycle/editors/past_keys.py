@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from kedit_lifecycle.models.delta import TensorUpdate
@@ -59,8 +58,3 @@ class PastKeys:
         if total is not None:
             self._sums[tensor, space] = (len(blocks), total)
         return total
-
-    def stacked(self, tensor: str) -> Tensor | None:
-        """All past keys of a tensor, (n, d_ff); None where there are none."""
-        blocks = self.blocks(tensor)
-        return torch.cat(blocks) if blocks else None
