@@ -14,8 +14,10 @@ import rfc8785
 from kedit_lifecycle.blobs import BlobStore, CanonicalTensor
 from kedit_lifecycle.ledger.records import (
     AnswerDraft,
+    CheckDraft,
     MetricDraft,
     RequestDraft,
+    Supersession,
     TensorState,
     UpdateDraft,
     VersionDraft,
@@ -90,6 +92,11 @@ def edit(blobs: BlobStore, parent: str, label: str, *, rich: bool = False, **cha
                 MetricDraft("PPL", "text-1", "teacher-forced", 20.125, 512),
             ],
             "answers": [AnswerDraft(0, "The capital of France is", " Rome", 0.75)],
+            "checks": [
+                CheckDraft("perplexity", "pass", "1.01 times the unedited model's", 1.01, 1.1, 1.5),
+                CheckDraft("conflict", "warn", "v1 said Rome", detail={"kind": "overwrite", "with": [1]}),
+            ],
+            "supersedes": [Supersession(0, 0, 1)],
             "diagnostics": {"seconds": 1.5, "losses": [3.0, math.nan]},
         }
     return VersionDraft(**fields | changes)

@@ -141,7 +141,37 @@ ANSWER = Table(
     ("number",),
 )
 
-SEALED_TABLES = (STORE_META, VERSION, EDIT_REQUEST, TENSOR_UPDATE, CHECKPOINT, METRIC, ANSWER)
+CHECK_RESULT = Table(
+    "check_result",
+    (
+        *_integer("version", "position"),
+        *_text("check_id", "verdict", "message"),
+        Column("value", "REAL", nullable=True),
+        Column("warn", "REAL", nullable=True),
+        Column("fail", "REAL", nullable=True),
+        *_text("detail"),
+        *_WRITTEN,
+    ),
+    ("version", "position"),
+)
+
+SUPERSEDED = Table(
+    "superseded",
+    (*_integer("version", "position", "earlier_version", "earlier_position"), *_WRITTEN),
+    ("version", "position", "earlier_version", "earlier_position"),
+)
+
+SEALED_TABLES = (
+    STORE_META,
+    VERSION,
+    EDIT_REQUEST,
+    TENSOR_UPDATE,
+    CHECKPOINT,
+    METRIC,
+    ANSWER,
+    CHECK_RESULT,
+    SUPERSEDED,
+)
 """The tables whose rows never change, in the order in which an event's `rows_digest` takes them."""
 
 SCHEMA_QUERY = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"

@@ -9,6 +9,7 @@ from typing import Any
 from kedit_lifecycle.errors import StoreError
 from kedit_lifecycle.ledger.records import (
     AnswerDraft,
+    CheckDraft,
     EventRow,
     MetricDraft,
     RequestDraft,
@@ -28,6 +29,7 @@ UPDATE_COLUMNS = (
 )
 METRIC_COLUMNS = "metric, protocol, scorer, value, count, request, evaluated"
 ANSWER_COLUMNS = "request, prompt, completion, target_probability, evaluated"
+CHECK_COLUMNS = "check_id, verdict, message, value, warn, fail, detail"
 EVENT_COLUMNS = "seq, previous, hash, kind, time, author, command, payload, rows_digest"
 
 
@@ -100,6 +102,13 @@ def answer_draft(row: Sequence[Any]) -> AnswerDraft:
     """From `ANSWER_COLUMNS`."""
     request, prompt, completion, probability, evaluated = row
     return AnswerDraft(request, prompt, completion, _number(probability), evaluated)
+
+
+def check_draft(row: Sequence[Any]) -> CheckDraft:
+    """From `CHECK_COLUMNS`. A value that is not a number is NULL, as one that there is not."""
+    check, verdict, message, value, warn, fail, detail = row
+    whole = json_object(detail, f"the check {check}")
+    return CheckDraft(check, verdict, message, value, warn, fail, whole)
 
 
 def event_row(row: Sequence[Any]) -> EventRow:

@@ -11,12 +11,14 @@ from kedit_lifecycle.errors import NoSuchRefError, StoreError
 from kedit_lifecycle.ledger.connect import ReadConnection, connect
 from kedit_lifecycle.ledger.loading import (
     ANSWER_COLUMNS,
+    CHECK_COLUMNS,
     EVENT_COLUMNS,
     METRIC_COLUMNS,
     REQUEST_COLUMNS,
     UPDATE_COLUMNS,
     VERSION_COLUMNS,
     answer_draft,
+    check_draft,
     event_row,
     metric_draft,
     request_draft,
@@ -26,22 +28,36 @@ from kedit_lifecycle.ledger.loading import (
 from kedit_lifecycle.ledger.names import SHORTEST_ID, is_short_id, parse_ref, version_number
 from kedit_lifecycle.ledger.records import (
     AnswerDraft,
+    CheckDraft,
     EventRow,
     MetricDraft,
     RefRow,
     RequestDraft,
+    Supersession,
     UpdateDraft,
     VersionRow,
 )
 
 _VERSION = f"SELECT {VERSION_COLUMNS} FROM version v LEFT JOIN event e ON e.seq = v.event "
-_ANCESTORS = (
+ANCESTORS = (
     "WITH RECURSIVE line(id, parent, depth) AS ("
     " SELECT id, parent, depth FROM version WHERE id = ?"
     " UNION ALL SELECT v.id, v.parent, v.depth FROM line JOIN version v ON v.id = line.parent"
     " WHERE line.depth > ? AND v.depth < line.depth) "  # less deep each step: it ends on any damage
 )
-COUNTED = ("event", "version", "edit_request", "tensor_update", "checkpoint", "metric", "answer", "ref")
+"""`line` as the ancestors of a version (by id) down to a depth, itself included."""
+COUNTED = (
+    "event",
+    "version",
+    "edit_request",
+    "tensor_update",
+    "checkpoint",
+    "metric",
+    "answer",
+    "check_result",
+    "superseded",
+    "ref",
+)
 
 
 class LedgerReader:
@@ -173,7 +189,7 @@ class LedgerReader:
 
     def _line(self, version: VersionRow, limit: int) -> list[VersionRow]:
         shallowest = max(0, version.depth - limit + 1)
-        with_line = _ANCESTORS + _VERSION + "JOIN line ON line.id = v.id ORDER BY v.depth DESC LIMIT ?"
+        with_line = ANCESTORS + _VERSION + "JOIN line ON line.id = v.id ORDER BY v.depth DESC LIMIT ?"
         return [version_row(row) for row in self.select(with_line, version.id, shallowest, limit)]
 
     def ancestor_at(self, version: VersionRow, depth: int) -> VersionRow:
@@ -183,7 +199,7 @@ class LedgerReader:
         at_depth = self._versions("WHERE v.depth = ? LIMIT 2", depth)
         if len(at_depth) == 1:  # the only version that deep is everyone's ancestor
             return at_depth[0]
-        row = self._one(_ANCESTORS + "SELECT id FROM line WHERE depth = ?", version.id, depth, depth)
+        row = self._one(ANCESTORS + "SELECT id FROM line WHERE depth = ?", version.id, depth, depth)
         if row is None:
             raise self._damaged(f"version {version.number} has no ancestor at depth {depth}")
         return self.by_id(row[0])
@@ -226,7 +242,7 @@ class LedgerReader:
 
     def key_blobs(self, version: VersionRow) -> list[tuple[str, str]]:
         """(tensor, blob of the keys) of every update in the line up to a version, in order of the edits."""
-        query = _ANCESTORS + (
+        query = ANCESTORS + (
             "SELECT u.tensor, u.keys FROM line JOIN version v ON v.id = line.id"
             " JOIN tensor_update u ON u.version = v.number WHERE u.keys IS NOT NULL"
             " ORDER BY v.depth, u.position"
@@ -256,6 +272,19 @@ class LedgerReader:
         if evaluated is None:
             return self.select(f"{where} ORDER BY number", number)
         return self.select(f"{where} AND evaluated = ? ORDER BY number", number, evaluated)
+
+    def checks(self, number: int) -> list[CheckDraft]:
+        """What the checks found about a version, in order."""
+        query = f"SELECT {CHECK_COLUMNS} FROM check_result WHERE version = ? ORDER BY position"
+        return [check_draft(row) for row in self.select(query, number)]
+
+    def supersedes(self, number: int) -> list[Supersession]:
+        """Which earlier edits a version's requests took the place of."""
+        query = (
+            "SELECT position, earlier_version, earlier_position FROM superseded WHERE version = ?"
+            " ORDER BY position, earlier_version, earlier_position"
+        )
+        return [Supersession(*row) for row in self.select(query, number)]
 
     def request_history(
         self, subject: str, relation: str | None = None, ref: str = "HEAD"

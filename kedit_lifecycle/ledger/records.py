@@ -67,6 +67,28 @@ class AnswerDraft:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckDraft:
+    """What a check found about a version: its verdict, and the value beside its limits (None: has none)."""
+
+    check: str
+    verdict: str
+    message: str
+    value: float | None = None
+    warn: float | None = None
+    fail: float | None = None
+    detail: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Supersession:
+    """The request at `position` takes the place of an earlier edit: that of a version, at its position."""
+
+    position: int
+    earlier_version: int
+    earlier_position: int
+
+
+@dataclass(frozen=True, slots=True)
 class RequestDraft:
     """A request as the ledger keeps it; `payload` is the whole EditRequest as JSON values."""
 
@@ -97,6 +119,8 @@ class VersionDraft:
     checkpoint: Mapping[str, str] = field(default_factory=dict)  # tensor -> blob of the fp32 master
     metrics: Sequence[MetricDraft] = ()
     answers: Sequence[AnswerDraft] = ()
+    checks: Sequence[CheckDraft] = ()
+    supersedes: Sequence[Supersession] = ()
     diagnostics: Mapping[str, Json] = field(default_factory=dict)  # seconds, losses: not in the id
 
 

@@ -12,6 +12,7 @@ from kedit_lifecycle.ledger import columns
 from kedit_lifecycle.ledger.canonical import Cell, canonical, row_json, row_seal, update_json, version_id
 from kedit_lifecycle.ledger.records import (
     AnswerDraft,
+    CheckDraft,
     MetricDraft,
     RequestDraft,
     TensorState,
@@ -119,6 +120,26 @@ def add_version(rows: SealedRows, draft: VersionDraft, identity: str, number: in
         _add_update(rows, update, number, position)
     for tensor in sorted(draft.checkpoint):
         rows.add(columns.CHECKPOINT, version=number, tensor=tensor, blob=draft.checkpoint[tensor])
+    for position, check in enumerate(draft.checks):
+        _add_check(rows, check, number, position)
+    order = ("position", "earlier_version", "earlier_position")
+    for one in sorted(draft.supersedes, key=lambda one: [getattr(one, name) for name in order]):
+        rows.add(columns.SUPERSEDED, version=number, **{name: getattr(one, name) for name in order})
+
+
+def _add_check(rows: SealedRows, check: CheckDraft, version: int, position: int) -> None:
+    rows.add(
+        columns.CHECK_RESULT,
+        version=version,
+        position=position,
+        check_id=check.check,
+        verdict=check.verdict,
+        message=check.message,
+        value=check.value,
+        warn=check.warn,
+        fail=check.fail,
+        detail=canonical(check.detail, f"check {check.check}", keep_going=True),
+    )
 
 
 def _add_request(rows: SealedRows, request: RequestDraft, version: int, position: int) -> None:

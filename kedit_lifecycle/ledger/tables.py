@@ -151,6 +151,33 @@ class AnswerSaid(_Sealed, table=True):
     target_probability: float | None = None
 
 
+class CheckResultRow(_Sealed, table=True):
+    """What a check found about a version before it was committed."""
+
+    __tablename__: ClassVar[str] = "check_result"
+
+    version: int = Field(primary_key=True, foreign_key="version.number")
+    position: int = Field(primary_key=True)
+    check_id: str
+    verdict: str
+    message: str
+    value: float | None = None
+    warn: float | None = None
+    fail: float | None = None
+    detail: str
+
+
+class Superseded(_Sealed, table=True):
+    """An earlier edit that a version's request took the place of."""
+
+    __tablename__: ClassVar[str] = "superseded"
+
+    version: int = Field(primary_key=True, foreign_key="version.number")
+    position: int = Field(primary_key=True)
+    earlier_version: int = Field(primary_key=True, foreign_key="version.number")
+    earlier_position: int = Field(primary_key=True)
+
+
 TABLES: dict[str, type[SQLModel]] = {
     table.__tablename__: table
     for table in (
@@ -163,6 +190,8 @@ TABLES: dict[str, type[SQLModel]] = {
         Checkpoint,
         Metric,
         AnswerSaid,
+        CheckResultRow,
+        Superseded,
     )
 }
 """Every table, by its name in ledger.db."""

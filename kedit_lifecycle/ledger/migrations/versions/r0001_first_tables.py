@@ -1,4 +1,4 @@
-"""The first tables: event chain, versions with requests, updates and checkpoints, metrics, answers, refs."""
+"""The first tables: event chain, versions and what belongs to them, measurements, checks, refs."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def upgrade() -> None:
     _versions()
     _edits()
     _measurements()
+    _checks()
     for table, *columns in INDEXES:
         op.create_index(f"ix_{table}_{'_'.join(columns)}", table, columns)
 
@@ -136,5 +137,25 @@ def _measurements() -> None:
         _version("evaluated"),
         *_texts("prompt", "completion"),
         sa.Column("target_probability", sa.Float(), nullable=True),
+        *_written(),
+    )
+
+
+def _checks() -> None:
+    op.create_table(
+        "check_result",
+        _version(key=True),
+        sa.Column("position", sa.Integer(), primary_key=True),
+        *_texts("check_id", "verdict", "message"),
+        *(sa.Column(name, sa.Float(), nullable=True) for name in ("value", "warn", "fail")),
+        *_texts("detail"),
+        *_written(),
+    )
+    op.create_table(
+        "superseded",
+        _version(key=True),
+        sa.Column("position", sa.Integer(), primary_key=True),
+        _version("earlier_version", key=True),
+        sa.Column("earlier_position", sa.Integer(), primary_key=True),
         *_written(),
     )

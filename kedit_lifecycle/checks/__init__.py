@@ -1,0 +1,1 @@
+"""Checks: measurements with a verdict. They know `evaluation` and what lies below, never `editors`."""
