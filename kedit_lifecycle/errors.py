@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 EXIT_CODES: dict[int, str] = {
     0: "ok",
     1: "the operation was refused (a gate, a conflict, an edit that failed)",
@@ -31,6 +33,17 @@ class RefusedError(KeditError):
 
 class EditFailedError(RefusedError):
     """An editor could not produce a usable update (for example a NaN while optimising)."""
+
+
+class GateError(RefusedError):
+    """A policy did not let an edit pass: the weights are as before, the attempt is in the ledger.
+
+    `outcome` is what was measured.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", outcome: Any = None) -> None:
+        super().__init__(message, hint=hint)
+        self.outcome = outcome
 
 
 class UsageError(KeditError):

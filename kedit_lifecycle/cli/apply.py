@@ -8,11 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kedit_lifecycle.cli.options import DEVICE, MESSAGE, METHOD, PROFILE, SEED, config_options, editor_config
+from kedit_lifecycle.cli.options import (
+    DEVICE,
+    MESSAGE,
+    METHOD,
+    POLICY,
+    PROFILE,
+    SEED,
+    SUPERSEDE,
+    config_options,
+    editor_config,
+)
 from kedit_lifecycle.cli.output import WIDTH, clipped, emit_json, line, narrate, number, plain
 from kedit_lifecycle.cli.progress import ProgressDisplay, duration
 from kedit_lifecycle.cli.session import Session, command, pass_session
-from kedit_lifecycle.errors import BadRecordError
+from kedit_lifecycle.errors import BadRecordError, RefusedError
 
 if TYPE_CHECKING:
     from kedit_lifecycle.facts.readers import LoadedRequests
@@ -38,6 +48,8 @@ FACT_WIDTH = 34
 @config_options
 @SEED
 @MESSAGE
+@POLICY
+@SUPERSEDE
 @click.option("--dry-run", is_flag=True, help="Only read the file and say what would be done.")
 @DEVICE
 @pass_session
@@ -56,10 +68,15 @@ def apply_command(
     config_file: Path | None,
     seed: int,
     message: str,
+    policy: str,
+    supersede: bool,
     dry_run: bool,
     device: str,
 ) -> None:
     """Change the facts of FILE, in order: CounterFact, JSON Lines, a JSON list or CSV.
+
+    FILE may also hold zsRE, KnowEdit, RippleEdits, MQuAKE, ConflictEdit or RoundEdit records, or be
+    `world-facts` (`world-facts:3` for seed 3), the built-in set, which needs no file.
 
     The whole file is read first: a malformed record stops the command before anything is changed. What
     is committed stays when a run is interrupted; the same command with --resume goes on.
@@ -89,6 +106,8 @@ def apply_command(
             batch=batch,
             resume=resume,
             allow_conflicts=allow_conflicts,
+            policy=policy,
+            supersede=supersede,
             message=message,
             on_outcome=follow,
             progress=follow.within,
@@ -97,6 +116,12 @@ def apply_command(
     for text in notes:
         narrate(f"warning: {text}")
     _print_summary(session, summary, loaded)
+    if summary.taken_back:
+        refused, made = len(summary.taken_back), len(summary.committed)
+        raise RefusedError(
+            f"the gate took back {refused} of {refused + made} steps; the others are committed",
+            hint="kedit log --attempts",
+        )
 
 
 class Follower:
@@ -117,20 +142,41 @@ class Follower:
 
     def __call__(self, outcome: EditOutcome) -> None:
         """One step is committed."""
-        assert outcome.version is not None
         for text in outcome.warnings:
             self._progress.say(f"warning: {text}")
-        self._say(outcome)
-        self._done = int((outcome.version.run or {}).get("index", 0)) + 1
+        if outcome.version is None:
+            self._refused(outcome)
+        else:
+            self._say(outcome)
+        self._done = max(self._done + 1, _place(outcome))
         self._progress("edits", self._done, self._total)
 
     def within(self, _stage: str, _done: int, _total: int) -> None:
         """A step goes on."""
         self._progress("edits", self._done, self._total)
 
+    def _refused(self, outcome: EditOutcome) -> None:
+        if not self._session.json:
+            line(taken_back_line(outcome))
+
     def _print_line(self, outcome: EditOutcome) -> None:
         if not self._session.json:
             line(outcome_line(outcome))
+
+
+def _place(outcome: EditOutcome) -> int:
+    """How many steps of the run are over with this one, as far as its version says."""
+    run = outcome.version.run if outcome.version else None
+    return int((run or {}).get("index", -1)) + 1
+
+
+def taken_back_line(outcome: EditOutcome) -> str:
+    """`  ✗     Japan → Madrid  reject: conflict: v3 said …`."""
+    request = outcome.requests[0]
+    fact = clipped(f"{request.subject} → {request.target_new}", 26)
+    reason = outcome.decision.reasons[0] if outcome.decision.reasons else ""
+    text = f"{'✗':>6}  {fact:<26}  {outcome.decision.action}: {reason}"
+    return clipped(text, WIDTH)
 
 
 def outcome_line(outcome: EditOutcome) -> str:
@@ -176,5 +222,6 @@ def _print_summary(session: Session, summary: ApplySummary, loaded: LoadedReques
     print_measures(summary.unedited, summary.metrics, "edited")
     already = f", {summary.already_done} were done before" if summary.already_done else ""
     skipped = f", {len(loaded.skipped)} records passed over" if loaded.skipped else ""
-    line(f"{len(summary.committed)} versions committed{already}{skipped}")
+    refused = f", {len(summary.taken_back)} taken back by the gate" if summary.taken_back else ""
+    line(f"{len(summary.committed)} versions committed{refused}{already}{skipped}")
     narrate(f"took {duration(summary.seconds)}")

@@ -15,7 +15,7 @@ from kedit_lifecycle.cli.output import clipped, emit_json, line, narrate, number
 from kedit_lifecycle.cli.progress import ProgressDisplay, duration
 from kedit_lifecycle.cli.session import DEFAULT_STORE, Session, command, pass_session, quiet_libraries
 from kedit_lifecycle.cli.setup import DEFAULT_MODEL, loading
-from kedit_lifecycle.errors import StoreError
+from kedit_lifecycle.errors import GateError, StoreError
 
 if TYPE_CHECKING:
     from kedit_lifecycle.evaluation.scores import MetricValue
@@ -96,10 +96,17 @@ class Demo:
     def run(self) -> dict[str, Any]:
         """All of it."""
         edits = self._edit()
+        refused = self._contradict()
         rollback = self._roll_back()
         proof = self._verify()
         self._what_next()
-        return {"store": str(self._session.store), "edits": edits, "rollback": rollback, "verify": proof}
+        return {
+            "store": str(self._session.store),
+            "edits": edits,
+            "refused": refused,
+            "rollback": rollback,
+            "verify": proof,
+        }
 
     def _say(self, text: str = "") -> None:
         if not self._session.json:
@@ -117,7 +124,7 @@ class Demo:
         self._say(_row("", "fact", "it said", "it says now", ("ES", "PS", "NS", "ppl")))
         follow = Follower(self._session, self._progress, count, say=self._one_edited)
         summary = self._workbench.apply(
-            self._requests, message="demo", on_outcome=follow, progress=follow.within
+            self._requests, policy="observe", message="demo", on_outcome=follow, progress=follow.within
         )
         last = self._workbench.evaluate_history()
         self._say()
@@ -148,6 +155,19 @@ class Demo:
             outcome.version.number, fact, said.completion, says.completion, _measures(outcome.metrics)
         )
         self._say(shown)
+
+    def _contradict(self) -> str:
+        """Try to make an edit that contradicts the last one; the gate turns it down before it is made."""
+        last = self._requests[-1]
+        other = last.model_copy(update={"target_new": last.target_true or "nothing"})
+        self._say()
+        self._say(f"kedit edit: {other.question} → {other.target_new}")
+        try:
+            self._workbench.edit(other, message="demo")
+        except GateError as error:
+            self._say_at("  refused: ", str(error))
+            return str(error)
+        raise AssertionError("an edit that contradicts an earlier one passed the gate")
 
     def _roll_back(self) -> dict[str, Any]:
         """Go back, then ask the model itself, and take the fingerprints of its tensors again."""

@@ -49,7 +49,7 @@ def eval_command(
     """Measure every edit of a history at a version, beside the unedited model.
 
     The numbers go into the ledger beside those taken when each edit was made (not with --readonly or
-    --no-record). With FILE its requests are measured instead, and nothing is written.
+    --no-record). With FILE (or `world-facts`) its requests are measured instead, and nothing is written.
     """
     requests = _from_file(file, file_format, limit) if file else None
     with ProgressDisplay() as progress, session.workbench(device=device, progress=progress) as workbench:

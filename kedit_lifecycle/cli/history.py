@@ -1,4 +1,4 @@
-"""`log`, `show`, `diff`, `status`: looking at the ledger, without torch and without SQLModel."""
+"""`show`, `diff`, `status`: looking at the ledger, without torch and without SQLModel."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kedit_lifecycle.cli.output import Column, clipped, emit_json, line, plain, print_table
+from kedit_lifecycle.cli.output import clipped, emit_json, line, plain
 from kedit_lifecycle.cli.session import Session, command, pass_session
 
 if TYPE_CHECKING:
@@ -14,82 +14,6 @@ if TYPE_CHECKING:
     from kedit_lifecycle.ledger.records import RequestDraft, TensorState, VersionRow
 
 HASH_SHOWN = 12
-
-
-@command("log")
-@click.argument("ref", default="HEAD")
-@click.option(
-    "-n", "--limit", type=click.IntRange(1), default=20, show_default=True, help="How many at most."
-)
-@click.option(
-    "--before-depth", type=click.IntRange(0), help="Only versions less deep than this: the next page."
-)
-@click.option("--events", is_flag=True, help="The audit chain instead: every event, with author and command.")
-@pass_session
-def log_command(session: Session, ref: str, limit: int, before_depth: int | None, events: bool) -> None:
-    """List versions, newest first, from REF (default HEAD) towards the unedited model."""
-    with session.reader() as reader:
-        if events:
-            _log_events(session, reader, limit)
-        else:
-            _log_versions(session, reader, ref, limit, before_depth)
-
-
-def _log_versions(
-    session: Session, reader: LedgerReader, ref: str, limit: int, before_depth: int | None
-) -> None:
-    from kedit_lifecycle.cli.shapes import ref_names, version_json, when
-
-    names = ref_names(reader)
-    found = [(version, reader.requests(version.number)) for version in reader.log(ref, limit, before_depth)]
-    if session.json:
-        emit_json([version_json(one, requests, names.get(one.id, ())) for one, requests in found])
-        return
-    columns = [
-        Column("v", "right"),
-        Column("id"),
-        Column("when (UTC)"),
-        Column("editor"),
-        Column("what", elastic=True),
-    ]
-    print_table(
-        columns,
-        [
-            (one.number, one.short, when(one.time), one.editor or "-", _with_names(one, requests, names))
-            for one, requests in found
-        ],
-    )
-    if found and found[-1][0].depth > 0:
-        line(f"… more: kedit log {ref} --before-depth {found[-1][0].depth}")
-
-
-def _with_names(version: VersionRow, requests: list[RequestDraft], names: dict[str, list[str]]) -> str:
-    from kedit_lifecycle.cli.shapes import version_line
-
-    here = names.get(version.id)
-    return (f"[{', '.join(here)}] " if here else "") + version_line(version, requests)
-
-
-def _log_events(session: Session, reader: LedgerReader, limit: int) -> None:
-    from kedit_lifecycle.cli.shapes import when
-
-    events = reader.events(limit=limit)
-    if session.json:
-        emit_json(events)
-        return
-    columns = [
-        Column("event", "right"),
-        Column("hash"),
-        Column("when (UTC)"),
-        Column("kind"),
-        Column("author"),
-        Column("command", elastic=True),
-    ]
-    rows = [
-        (one.seq, one.hash[:HASH_SHOWN], when(one.time), one.kind, clipped(one.author, 14), one.command)
-        for one in events
-    ]
-    print_table(columns, rows)
 
 
 @command("show")

@@ -21,7 +21,17 @@ SEED = click.option("--seed", type=int, default=0, show_default=True, help="Of e
 MESSAGE = click.option("-m", "--message", default="", help="Why; kept in the ledger.")
 AT = click.option("--at", default="HEAD", show_default=True, metavar="REF", help="The version.")
 
-
+POLICY = click.option(
+    "--policy",
+    default="guarded",
+    show_default=True,
+    envvar="KEDIT_POLICY",
+    metavar="NAME|FILE",
+    help="What an edit is held to: observe, guarded, strict, or a YAML file (`kedit policy`).",
+)
+SUPERSEDE = click.option(
+    "--supersede", is_flag=True, help="Take the place of earlier edits that this one contradicts."
+)
 PROFILE = click.option(
     "--profile", metavar="ID|PATH", help="Settings found by `kedit tune`; --config and --set win over it."
 )

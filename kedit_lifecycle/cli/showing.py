@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kedit_lifecycle.cli.checking import print_checks
 from kedit_lifecycle.cli.output import Column, line, number, plain, print_table
 from kedit_lifecycle.cli.shapes import (
     Measured,
@@ -28,6 +29,8 @@ def as_json(reader: LedgerReader, version: VersionRow) -> Any:
     shown["updates"] = plain(reader.updates(version.number))
     shown["metrics"] = plain(reader.metrics(version.number))
     shown["answers"] = plain(reader.answers(version.number))
+    shown["checks"] = plain(reader.checks(version.number))
+    shown["supersedes"] = plain(reader.supersedes(version.number))
     shown["checkpoint"] = reader.checkpoint(version.number)
     shown["children"] = [child.number for child in reader.children(version.id)]
     return shown
@@ -39,6 +42,7 @@ def as_text(reader: LedgerReader, version: VersionRow) -> None:
     _facts(reader, version)
     _answers(reader, version)
     _measures(reader, version)
+    _checks(reader, version)
     _tensors(reader, version)
 
 
@@ -57,6 +61,14 @@ def _head(reader: LedgerReader, version: VersionRow) -> None:
         index, total = version.run.get("index"), version.run.get("total")
         place = f"{index + 1} of {total}" if isinstance(index, int) else "?"
         line(f"run     {version.run.get('id')}, {place}")
+    gate = version.diagnostics.get("gate")
+    if gate:
+        line(f"gate    {gate.get('decision', '?')}, by the policy {gate.get('policy', '?')}")
+    for one in reader.supersedes(version.number):
+        line(
+            f"in the place of version {one.earlier_version}"
+            + (f", fact {one.earlier_position + 1}" if one.earlier_position else "")
+        )
     for warning in version.diagnostics.get("warnings") or ():
         line(f"warning {warning}")
 
@@ -124,6 +136,14 @@ def _measures(reader: LedgerReader, version: VersionRow) -> None:
 
 def _value(one: Measured | None) -> str:
     return number(one.value if one else None)
+
+
+def _checks(reader: LedgerReader, version: VersionRow) -> None:
+    checks = reader.checks(version.number)
+    if not checks:
+        return
+    line()
+    print_checks(checks)
 
 
 def _tensors(reader: LedgerReader, version: VersionRow) -> None:

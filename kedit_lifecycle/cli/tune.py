@@ -24,7 +24,10 @@ SHOWN = 10  # digits of a digest
 @command("tune")
 @click.option("--editor", metavar="NAME", help="Whose settings.")
 @click.option(
-    "--data", type=click.Path(path_type=Path), metavar="FILE", help="Facts to edit, in any format of `apply`."
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Facts to edit, in any format of `apply`, or `world-facts`.",
 )
 @click.option(
     "--minutes", type=float, default=30.0, show_default=True, help="When to stop; the best so far wins."

@@ -44,6 +44,13 @@ class PastKeys:
             if update.keys is not None:
                 self._read().setdefault(update.tensor, []).append(update.keys)
 
+    def copy(self) -> PastKeys:
+        """The same keys, to be carried on apart."""
+        other = PastKeys()
+        other._blocks = {name: list(blocks) for name, blocks in self._read().items()}
+        other._sums = dict(self._sums)
+        return other
+
     def gram(self, tensor: str, space: Hashable, transform: Callable[[Tensor], Tensor]) -> Tensor | None:
         """Σ k̂ k̂ᵀ over the past keys of a tensor, k̂ = transform(k); None where there are none.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import blake3
 import torch
@@ -16,7 +17,7 @@ from kedit_lifecycle.evaluation.scores import MetricValue
 from kedit_lifecycle.evaluation.scoring import HEAD_POSITIONS, head_parts
 from kedit_lifecycle.models.batching import Tokens, length_buckets
 from kedit_lifecycle.models.editable import EditableModel
-from kedit_lifecycle.models.tokens import pad_batch
+from kedit_lifecycle.models.lower_cache import HiddenStates, run_whole
 
 TOKEN_BUDGET = 4096
 
@@ -37,9 +38,16 @@ class DriftReference:
 
     @classmethod
     def build(
-        cls, model: EditableModel, samples: Sequence[Sequence[int]], *, max_positions: int = 512
+        cls,
+        model: EditableModel,
+        samples: Sequence[Sequence[int]],
+        *,
+        max_positions: int = 512,
+        hidden: HiddenStates | None = None,
     ) -> DriftReference:
         """Read the unedited `model` on its samples, in order, up to `max_positions` tokens.
+
+        `hidden` runs the model, by default from its embeddings up.
 
         Raises:
             UsageError: if the samples hold no token.
@@ -47,20 +55,20 @@ class DriftReference:
         kept = _first_positions(samples, max_positions)
         if not kept:
             raise UsageError("drift needs at least one sample token of the base model")
-        hidden = _hidden_states(model, kept)
-        normalizers = [_log_normalizers(model, part) for part in head_parts(hidden)]
-        return cls(kept, hidden.cpu(), torch.cat(normalizers).cpu())
+        states = _hidden_states(hidden or partial(run_whole, model), kept)
+        normalizers = [_log_normalizers(model, part) for part in head_parts(states)]
+        return cls(kept, states.cpu(), torch.cat(normalizers).cpu())
 
     @torch.no_grad()
-    def drift(self, model: EditableModel) -> MetricValue:
-        """Mean KL(base ‖ `model`) per position, in nats, with sums in float64.
+    def drift(self, model: EditableModel, hidden: HiddenStates | None = None) -> MetricValue:
+        """Mean KL(base ‖ `model`) per position, in nats; `hidden` runs the model, as in `build`.
 
         A model that answers with NaN has infinite drift.
 
         Raises:
             UsageError: if the head of `model` is not the base's.
         """
-        edited = _hidden_states(model, self.samples)
+        edited = _hidden_states(hidden or partial(run_whole, model), self.samples)
         total, count = 0.0, len(self.hidden)
         for begin in range(0, count, HEAD_POSITIONS):
             part = slice(begin, begin + HEAD_POSITIONS)
@@ -91,12 +99,11 @@ def _first_positions(samples: Sequence[Sequence[int]], max_positions: int) -> tu
 
 
 @torch.no_grad()
-def _hidden_states(model: EditableModel, samples: Sequence[Tokens]) -> Tensor:
+def _hidden_states(run: HiddenStates, samples: Sequence[Tokens]) -> Tensor:
     """Final-normed hidden states of every token, samples one after another: (positions, d_model)."""
     by_sample: dict[int, Tensor] = {}
     for batch in length_buckets(range(len(samples)), lambda index: len(samples[index]), TOKEN_BUDGET):
-        input_ids, mask = pad_batch([samples[index] for index in batch], model.pad_id, model.device)
-        hidden = model.hidden_states(input_ids, mask).last_hidden_state  # (samples, positions, d_model)
+        hidden = run([samples[index] for index in batch])  # (samples, positions, d_model)
         by_sample |= {index: hidden[row, : len(samples[index])] for row, index in enumerate(batch)}
     return torch.cat([by_sample[index] for index in range(len(samples))])
 
@@ -107,6 +114,21 @@ def _log_normalizers(model: EditableModel, hidden: Tensor) -> Tensor:
 
 
 def _kl(base: Tensor, edited: Tensor) -> float:
-    """Σ KL(base ‖ edited) over rows of (positions, vocabulary) logits."""
+    """Σ KL(base ‖ edited) over rows of (positions, vocabulary) logits.
+
+    With d = edited − base and p = softmax(base), KL = log E_p exp(d − E_p d): the first order cancels
+    before anything is rounded, so that float32 gives it to about 1e-7 nats, at a fifth of the time.
+    """
+    weights = torch.softmax(base, dim=-1)
+    apart = edited - base
+    apart -= torch.linalg.vecdot(weights, apart)[:, None]
+    rest = torch.linalg.vecdot(weights, apart).double()  # what rounding left of the mean
+    rows = torch.linalg.vecdot(weights, apart.exp_().sub_(1)).double().log1p() - rest
+    total = float(rows.sum())
+    return total if math.isfinite(total) else _wide_kl(base, edited)
+
+
+def _wide_kl(base: Tensor, edited: Tensor) -> float:
+    """The same in float64, for logits so far apart that float32 overflows."""
     base, edited = torch.log_softmax(base.double(), dim=-1), torch.log_softmax(edited.double(), dim=-1)
     return float((base.exp() * (base - edited)).sum())

@@ -11,6 +11,10 @@ MENG = (
     "Meng et al. 2022, Locating and Editing Factual Associations in GPT, section 3.3 and its evaluation code"
 )
 NLL_CONTRAST = "counterfact/mean-nll@1"
+WELLECK = "Welleck et al. 2020, Neural Text Generation With Unlikelihood Training, section 6"
+EDIT_RETAIN_RATE = "edit retain rate, Huang et al. 2023, Transformer-Patcher, section 3"
+COHEN = "Cohen et al. 2024, Evaluating the Ripple Effects of Knowledge Editing in Language Models, section 3"
+RIPPLE_PROTOCOL = "kedit/probe-contains@1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,16 @@ class MetricDefinition:
 
 
 _FORCED: ScorerKind = "teacher-forced"
+
+
+def _ripple(metric: str, short: str, what: str, source: str = COHEN) -> MetricDefinition:
+    definition = (
+        f"share of tests that hold after the edit, of those whose conditions held before it: {what}; one "
+        "holds if an answer or an alias is in the 20 greedy tokens after its prompt, at word boundaries"
+    )
+    return MetricDefinition(metric, short, definition, source, RIPPLE_PROTOCOL, "greedy-generation")
+
+
 _DEFINITIONS = (
     MetricDefinition(
         "efficacy",
@@ -153,6 +167,99 @@ _DEFINITIONS = (
         _FORCED,
         better="lower",
         unit="nats per token",
+    ),
+    MetricDefinition(
+        "retention",
+        "RET",
+        "efficacy now of the earlier edits that were asked again (a stratified sample by age, and those with "
+        "the same subject or relation)",
+        EDIT_RETAIN_RATE,
+        "kedit/earlier-mean-nll@1",
+        _FORCED,
+    ),
+    MetricDefinition(
+        "retention_exact_match",
+        "RXM",
+        "exact match now of the earlier edits that were asked again",
+        EDIT_RETAIN_RATE,
+        "kedit/earlier-argmax-whole-target@1",
+        _FORCED,
+    ),
+    MetricDefinition(
+        "forgotten",
+        "FGT",
+        "of the earlier edits asked again that held when they were made, the share that holds no more; an "
+        "edit holds if its whole target is the argmax and, where it has a true target, beats that one",
+        "kedit, after the " + EDIT_RETAIN_RATE,
+        "kedit/held-then-not-now@1",
+        _FORCED,
+        better="lower",
+    ),
+    MetricDefinition(
+        "weight_change",
+        "ΔW",
+        "largest ‖W′ − W‖ / ‖W‖ (Frobenius) of the edited tensors, W the unedited model's",
+        "norm growth, Gupta et al. 2024, Model Editing at Scale leads to Gradual and Catastrophic Forgetting",
+        "kedit/relative-frobenius@1",
+        "weights",
+        better="lower",
+        unit="ratio",
+    ),
+    MetricDefinition(
+        "distinct_predictions",
+        "UNQ",
+        "number of distinct most probable next tokens on a text, divided by the number of positions",
+        WELLECK + ' ("uniq", there not divided)',
+        "welleck/uniq-share@1",
+        _FORCED,
+    ),
+    MetricDefinition(
+        "repeated_predictions",
+        "REP",
+        "rep/128: share of the most probable next tokens on a text that stand among the 128 before them",
+        WELLECK,
+        "welleck/rep@1",
+        _FORCED,
+        better="lower",
+    ),
+    MetricDefinition(
+        "repeated_trigrams",
+        "REP3",
+        "seq-rep-3: 1 − distinct / all trigrams of tokens, mean over sampled continuations of neutral "
+        "prompts",
+        WELLECK,
+        "welleck/seq-rep@1",
+        "sampled-generation",
+        better="lower",
+    ),
+    MetricDefinition(
+        "distinct_2",
+        "D2",
+        "distinct / all bigrams of tokens, mean over sampled continuations of neutral prompts",
+        "Li et al. 2016, A Diversity-Promoting Objective Function (there divided by the words)",
+        "li/distinct@1",
+        "sampled-generation",
+    ),
+    MetricDefinition(
+        "trigram_entropy",
+        "H3",
+        "entropy of the trigrams of tokens, mean over sampled continuations of neutral prompts",
+        "Zhang et al. 2018, Generating Informative and Diverse Conversational Responses",
+        "zhang/entropy@1",
+        "sampled-generation",
+        unit="bits",
+    ),
+    _ripple("logical_generalization", "LG", "what follows from the edit by symmetry, inverse or composition"),
+    _ripple("compositionality_1", "CI", "what is known of the new object, reached through the subject"),
+    _ripple("compositionality_2", "CII", "the new object, reached through what leads to the subject"),
+    _ripple("subject_aliasing", "SA", "the edited fact under another name of the subject"),
+    _ripple("preservation", "PV", "the other objects of a many-valued relation, which must stay"),
+    _ripple("relation_specificity", "RSp", "the subject's other relations, which must stay"),
+    _ripple(
+        "multi_hop",
+        "MH",
+        "what follows over several facts, asked in three wordings of which any may succeed",
+        "Zhong et al. 2023 (EMNLP), MQuAKE, section 3; there with few-shot prompts",
     ),
 )
 

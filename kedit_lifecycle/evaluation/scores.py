@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-ScorerKind = Literal["teacher-forced", "greedy-generation", "sampled-generation"]
+ScorerKind = Literal["teacher-forced", "greedy-generation", "sampled-generation", "weights"]
+"""How a number was read; `weights` are looked at without asking the model anything."""
 
 
 @dataclass(frozen=True, slots=True)

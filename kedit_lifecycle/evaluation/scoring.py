@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,7 +14,8 @@ from kedit_lifecycle.errors import BadRecordError
 from kedit_lifecycle.evaluation.scores import TargetScore, TokenProbability
 from kedit_lifecycle.models.batching import Tokens, length_buckets, position_limit
 from kedit_lifecycle.models.editable import EditableModel
-from kedit_lifecycle.models.tokens import encode, encode_with_target, pad_batch
+from kedit_lifecycle.models.lower_cache import HiddenStates, run_whole
+from kedit_lifecycle.models.tokens import encode, encode_with_target
 
 HEAD_POSITIONS = 128  # positions per call of the LM head: bounds memory at 128 × vocabulary floats
 
@@ -47,12 +49,16 @@ class Scorer:
     """Scores targets and reads next tokens in length buckets of at most `token_budget` padded tokens.
 
     A sequence that is a prefix of another one is computed with it, since a causal model's hidden
-    states do not look ahead; scores depend on the company of a prompt only by float rounding.
+    states do not look ahead; scores depend on the company of a prompt only by float rounding. `hidden`
+    runs the model, by default from its embeddings up.
     """
 
-    def __init__(self, model: EditableModel, token_budget: int = 4096) -> None:
+    def __init__(
+        self, model: EditableModel, token_budget: int = 4096, hidden: HiddenStates | None = None
+    ) -> None:
         self.model = model
         self.token_budget = token_budget
+        self._hidden = hidden or partial(run_whole, model)
 
     def score_targets(self, pairs: Sequence[tuple[str, str]]) -> list[TargetScore]:
         """Score each target after its prompt (one space between), in the order given.
@@ -115,8 +121,7 @@ class Scorer:
     def _read_batch(
         self, batch: Sequence[Tokens], asked: Sequence[tuple[int, Reading]], top_k: int
     ) -> list[Readout]:
-        input_ids, attention_mask = pad_batch(batch, self.model.pad_id, self.model.device)
-        hidden = self.model.hidden_states(input_ids, attention_mask).last_hidden_state
+        hidden = self._hidden(batch)
         slots: dict[tuple[int, int], int] = {}  # (row, position) -> index into the scored positions
         for row, reading in asked:
             for position in range(reading.start, len(reading.ids)):

@@ -11,6 +11,7 @@ from kedit_lifecycle.evaluation.scoring import Reading, Readout, Scorer, score_o
 from kedit_lifecycle.facts.request import EditRequest
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.generation import generate as continue_prompts
+from kedit_lifecycle.models.lower_cache import HiddenStates
 from kedit_lifecycle.models.tokens import encode
 
 __all__ = ["BaselineReadings", "RequestEvaluation", "aggregate", "evaluate_requests", "read_neighborhood"]
@@ -104,16 +105,18 @@ def evaluate_requests(
     fluency: bool = True,
     seed: int = 0,
     token_budget: int = 4096,
+    hidden: HiddenStates | None = None,
 ) -> list[RequestEvaluation]:
     """Evaluate each request on the model as it is now, in order.
 
     All prompts of all requests are scored in one bucketed pass. With `generate`, the edit prompt is
     continued greedily, and with `fluency` the request's generation prompts are sampled under `seed`.
+    `hidden` runs the model for the scores, by default from its embeddings up.
 
     Raises:
         BadRecordError: for a prompt or target the tokenizer or the model cannot take.
     """
-    questions = _Questions(Scorer(model, token_budget))
+    questions = _Questions(Scorer(model, token_budget, hidden))
     asked = [_ask(questions, request) for request in requests]
     questions.answer()
     evaluations = [
@@ -135,10 +138,11 @@ def read_neighborhood(
     *,
     against: Against = "base",
     token_budget: int = 4096,
+    hidden: HiddenStates | None = None,
 ) -> BaselineReadings:
     """The most probable next token at every neighborhood prompt, to compare with after an edit."""
     prompts = sorted({prompt for request in requests for prompt in request.neighborhood})
-    tokens = Scorer(model, token_budget).next_tokens(prompts)
+    tokens = Scorer(model, token_budget, hidden).next_tokens(prompts)
     return BaselineReadings(dict(zip(prompts, tokens, strict=True)), against)
 
 

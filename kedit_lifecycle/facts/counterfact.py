@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kedit_lifecycle.errors import BadRecordError
 from kedit_lifecycle.facts.fields import (
     Record,
     one_or_more,
     optional_text,
     reject_unknown,
+    required_object,
     required_text,
+    source_of,
     texts,
 )
 
@@ -34,34 +35,41 @@ FLAT_ONLY = frozenset(
 FLAT_FIELDS = FLAT_ONLY | {"subject", "prompt", "target_new", "target_true"}
 
 
+def is_full(record: Record) -> bool:
+    """Whether a record is one of `counterfact.json`, with one rewrite."""
+    return "requested_rewrite" in record
+
+
 def is_flat(record: Record) -> bool:
     """Whether a record is a flattened CounterFact one."""
     return not FLAT_ONLY.isdisjoint(record)
 
 
-def full_fields(record: Record) -> dict[str, Any]:
-    """A record of `counterfact.json`; its attribute prompts are not used."""
-    rewrite = record["requested_rewrite"]
-    if not isinstance(rewrite, Mapping):
-        raise BadRecordError(
-            "requested_rewrite: must be an object (a list of rewrites is MQuAKE's form, which is not read)"
-        )
-    where = "requested_rewrite."
+def full_fields(record: Record) -> tuple[dict[str, Any], ...]:
+    """The one request of a record of `counterfact.json`; its attribute prompts are not used."""
+    fields = {
+        **rewrite_fields(required_object(record, "requested_rewrite"), "requested_rewrite."),
+        "paraphrases": texts(record, "paraphrase_prompts"),
+        "neighborhood": texts(record, "neighborhood_prompts"),
+        "generation_prompts": texts(record, "generation_prompts"),
+        "source": source_of("counterfact", record, "case_id"),
+    }
+    return (fields,)
+
+
+def rewrite_fields(rewrite: Record, where: str) -> dict[str, Any]:
+    """One `requested_rewrite`, which MQuAKE has too; `where` is the path to it."""
     return {
         "subject": required_text(rewrite, "subject", where),
         "prompt": required_text(rewrite, "prompt", where),
         "target_new": _target(rewrite, "target_new", where),
         "target_true": _target(rewrite, "target_true", where) if rewrite.get("target_true") else None,
         "relation": optional_text(rewrite, "relation_id", where),
-        "paraphrases": texts(record, "paraphrase_prompts"),
-        "neighborhood": texts(record, "neighborhood_prompts"),
-        "generation_prompts": texts(record, "generation_prompts"),
-        "source": _source(record),
     }
 
 
-def flat_fields(record: Record) -> dict[str, Any]:
-    """A flattened record, one paraphrase and one neighborhood prompt each.
+def flat_fields(record: Record) -> tuple[dict[str, Any], ...]:
+    """The one request of a flattened record, with one paraphrase and one neighborhood prompt.
 
     `rephrase_prompt` (KnowEdit's and EasyEdit's name) holds, in most records, one of CounterFact's
     generation prompts, which asks about a consequence of the edit: it is never taken as a paraphrase.
@@ -73,7 +81,7 @@ def flat_fields(record: Record) -> dict[str, Any]:
         iter(one_or_more(record, "ground_truth")), None
     )
     same, probes = _neighborhood(record, target_true)
-    return {
+    fields = {
         "subject": required_text(record, "subject"),
         "prompt": required_text(record, "prompt"),
         "target_new": required_text(record, "target_new").strip(),
@@ -86,8 +94,9 @@ def flat_fields(record: Record) -> dict[str, Any]:
             *one_or_more(record, "rephrase_prompt"),
         ),
         "probes": probes,
-        "source": _source(record),
+        "source": source_of("counterfact", record, "case_id"),
     }
+    return (fields,)
 
 
 def _neighborhood(record: Record, target_true: str | None) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
@@ -111,12 +120,3 @@ def _target(rewrite: Record, name: str, where: str) -> str:
     if isinstance(rewrite.get(name), Mapping):
         return required_text(rewrite[name], "str", f"{where}{name}.").strip()
     return required_text(rewrite, name, where).strip()
-
-
-def _source(record: Record) -> str:
-    case = record.get("case_id")
-    if case is None:
-        return "counterfact"
-    if isinstance(case, bool) or not isinstance(case, int | str):
-        raise BadRecordError("case_id: must be a number or a string")
-    return f"counterfact:{case}"

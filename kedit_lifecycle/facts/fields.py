@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -26,23 +26,73 @@ def optional_text(record: Record, name: str, where: str = "") -> str | None:
     return None if record.get(name) is None else required_text(record, name, where)
 
 
-def texts(record: Record, name: str) -> tuple[str, ...]:
+def texts(record: Record, name: str, where: str = "") -> tuple[str, ...]:
     """A list of strings; absent or null is the empty list."""
     found = record.get(name)
     if found is None:
         return ()
     if isinstance(found, str) or not isinstance(found, Sequence):
-        raise BadRecordError(f"{name}: must be a list of strings, not {_kind(found)}")
+        raise BadRecordError(f"{where}{name}: must be a list of strings, not {_kind(found)}")
     for position, text in enumerate(found):
         if not isinstance(text, str):
-            raise BadRecordError(f"{name}.{position}: must be a string, not {_kind(text)}")
+            raise BadRecordError(f"{where}{name}.{position}: must be a string, not {_kind(text)}")
     return tuple(found)
 
 
-def one_or_more(record: Record, name: str) -> tuple[str, ...]:
+def one_or_more(record: Record, name: str, where: str = "") -> tuple[str, ...]:
     """A string, a list of strings, or nothing, as a tuple."""
     found = record.get(name)
-    return (found,) if isinstance(found, str) else texts(record, name)
+    return (found,) if isinstance(found, str) else texts(record, name, where)
+
+
+def answer_texts(record: Record, name: str, where: str = "") -> tuple[str, ...]:
+    """A string, a list of strings, or a list of lists of them (an answer's spellings), as one tuple.
+
+    White space around a text goes, and so does an empty text and one that was there before.
+    """
+    found = record.get(name)
+    if isinstance(found, Sequence) and not isinstance(found, str):
+        nested = {str(position): item for position, item in enumerate(found)}
+        found = [text for position in nested for text in one_or_more(nested, position, f"{where}{name}.")]
+    return without_repeats(one_or_more({name: found}, name, where))
+
+
+def without_repeats(found: Iterable[str]) -> tuple[str, ...]:
+    """The texts without white space around them, empty ones and later repeats left out."""
+    return tuple(dict.fromkeys(text.strip() for text in found if text.strip()))
+
+
+def required_object(record: Record, name: str, where: str = "") -> Record:
+    """An object that must be there."""
+    if name not in record:
+        raise BadRecordError(f"{where}{name}: missing")
+    found = record[name]
+    if not isinstance(found, Mapping):
+        raise BadRecordError(f"{where}{name}: must be an object, not {_kind(found)}")
+    return found
+
+
+def objects(record: Record, name: str, where: str = "") -> tuple[Record, ...]:
+    """A list of objects; absent or null is the empty list."""
+    found = record.get(name)
+    if found is None:
+        return ()
+    if isinstance(found, str) or not isinstance(found, Sequence):
+        raise BadRecordError(f"{where}{name}: must be a list of objects, not {_kind(found)}")
+    for position, item in enumerate(found):
+        if not isinstance(item, Mapping):
+            raise BadRecordError(f"{where}{name}.{position}: must be an object, not {_kind(item)}")
+    return tuple(found)
+
+
+def source_of(dataset: str, record: Record, name: str) -> str:
+    """Where a request comes from: the data set, with the record's own number if it has one."""
+    number = record.get(name)
+    if number is None:
+        return dataset
+    if isinstance(number, bool) or not isinstance(number, int | str):
+        raise BadRecordError(f"{name}: must be a number or a string")
+    return f"{dataset}:{number}"
 
 
 def reject_unknown(record: Record, known: Collection[str]) -> None:

@@ -1,4 +1,4 @@
-"""Files of edit requests: CounterFact as published or flattened, JSON Lines, a JSON list, CSV."""
+"""Files of edit requests: the published data sets, plain JSON Lines, a JSON list, CSV; and world-facts."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from kedit_lifecycle.errors import BadRecordError, UsageError
 from kedit_lifecycle.facts.csv_table import delimiter_of, read_csv
 from kedit_lifecycle.facts.json_list import read_json_list
 from kedit_lifecycle.facts.lines import Parsed, read_json_lines
-from kedit_lifecycle.facts.records import request_from
+from kedit_lifecycle.facts.records import requests_from
 from kedit_lifecycle.facts.request import EditRequest
+from kedit_lifecycle.facts.world import world_facts, world_facts_seed
 
 FileFormat = Literal["json", "jsonl", "csv"]
 FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
@@ -34,11 +35,11 @@ READERS: dict[FileFormat, Callable[[BinaryIO], Iterator[Parsed]]] = {
 
 @dataclass(frozen=True, slots=True)
 class ReadRecord:
-    """One record of a file: the request, or what is wrong with it. `line` and `number` count from 1."""
+    """One record of a file: its requests, or what is wrong with it. `line` and `number` count from 1."""
 
     line: int
     number: int
-    request: EditRequest | None = None
+    requests: tuple[EditRequest, ...] = ()
     error: BadRecordError | None = None
 
 
@@ -53,13 +54,19 @@ class LoadedRequests:
 def read_requests(path: Path | str, format: FileFormat | None = None) -> Iterator[ReadRecord]:
     """The records of a file one by one, never more than one in memory; a bad one does not end the file.
 
-    The container (`json`, `jsonl`, `csv`) is told from the first bytes unless given; whether a record is
-    CounterFact's is told from its fields. In a JSON list whose syntax breaks, the break is the last record.
+    The container (`json`, `jsonl`, `csv`) is told from the first bytes unless given; whose data set a
+    record is of, from its fields (`records.py`). In a JSON list whose syntax breaks, the break is the last
+    record. `world-facts`, or `world-facts:3` for another seed, where no file has that name, is the
+    built-in set.
 
     Raises:
         UsageError: the file cannot be opened, or its format cannot be told.
     """
     path = Path(path)
+    if (seed := world_facts_seed(path)) is not None:
+        for number, request in enumerate(world_facts(seed), start=1):
+            yield ReadRecord(number, number, requests=(request,))
+        return
     try:
         with path.open("rb") as stream:
             chosen = format or _format_of(path, stream)
@@ -72,7 +79,7 @@ def read_requests(path: Path | str, format: FileFormat | None = None) -> Iterato
 def load_requests(
     path: Path | str, format: FileFormat | None = None, *, keep_going: bool = False
 ) -> LoadedRequests:
-    """All requests of a file.
+    """All requests of a file, or of world-facts, in order.
 
     Raises:
         BadRecordError: the first malformed record, with file, line, record and field, unless `keep_going`;
@@ -86,8 +93,7 @@ def load_requests(
             raise record.error
         if record.error:
             skipped.append(record.error)
-        elif record.request:
-            requests.append(record.request)
+        requests.extend(record.requests)
     if not requests and not skipped:
         raise BadRecordError(f"{path}: holds no records")
     return LoadedRequests(tuple(requests), tuple(skipped))
@@ -97,7 +103,7 @@ def _read(path: Path, number: int, parsed: Parsed) -> ReadRecord:
     try:
         if parsed.error:
             raise parsed.error
-        return ReadRecord(parsed.line, number, request=request_from(parsed.record))
+        return ReadRecord(parsed.line, number, requests=requests_from(parsed.record))
     except BadRecordError as error:
         placed = BadRecordError(
             f"{path}, line {parsed.line} (record {number}): {error}",

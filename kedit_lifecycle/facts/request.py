@@ -14,10 +14,22 @@ from kedit_lifecycle.errors import BadRecordError
 SUBJECT_SLOT = "{}"
 
 
-class Probe(BaseModel):
-    """A question whose answer an edit should (or should not) change.
+class Condition(BaseModel):
+    """What the unedited model must know for a probe to count: `prompt` continues with one of `answers`."""
 
-    `category` is the data set's own name for it (for example `Compositionality_I`).
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt: str
+    answers: tuple[str, ...]
+
+
+class Probe(BaseModel):
+    """A question whose answer an edit should (or should not) change; any of `answers` is right.
+
+    `category` is the data set's own name for it (for example `Compositionality_I`). A probe counts only
+    if all of its `conditions` hold before the edit (RippleEdits' condition queries, Cohen et al. 2024).
+    The probes of one request that share a name in `any_of` are one test, passed when any of
+    them is (MQuAKE's three wordings of one question, Zhong et al. 2023; RippleEdits' OR tests).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,14 +37,17 @@ class Probe(BaseModel):
     category: str
     prompt: str
     answers: tuple[str, ...]
+    conditions: tuple[Condition, ...] = ()
+    any_of: str | None = None
 
 
 def _texts(value: Any) -> Iterator[str]:
     """Every string in a field's value."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Probe):
-        yield from (value.category, value.prompt, *value.answers)
+    elif isinstance(value, Probe | Condition):
+        for name in type(value).model_fields:
+            yield from _texts(getattr(value, name))
     elif isinstance(value, tuple):
         for item in value:
             yield from _texts(item)

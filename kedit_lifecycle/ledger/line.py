@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kedit_lifecycle.ledger.loading import (
@@ -65,3 +66,15 @@ def line_metric(reader: LedgerReader, version: VersionRow, metric: str) -> list[
     query = f"{ANCESTORS}SELECT v.number, {columns}{_JOINED}metric m ON m.evaluated = v.number"
     query += " WHERE m.request IS NULL AND m.metric = ? ORDER BY v.depth, m.number"
     return [(row[0], metric_draft(row[1:])) for row in reader.select(query, version.id, 0, metric)]
+
+
+def line_request_metrics(
+    reader: LedgerReader, version: VersionRow, metrics: Sequence[str]
+) -> list[tuple[int, int, str, float]]:
+    """(version number, position, metric, value) of every edit up to a version, as of when it was made."""
+    marks = ", ".join("?" * len(metrics))
+    query = f"{ANCESTORS}SELECT v.number, m.request, m.metric, m.value{_JOINED}"
+    query += "metric m ON m.version = v.number AND m.evaluated = v.number"
+    query += f" WHERE m.request IS NOT NULL AND m.metric IN ({marks}) ORDER BY v.depth, m.number"
+    rows = reader.select(query, version.id, 0, *metrics)
+    return [(row[0], row[1], row[2], float("nan") if row[3] is None else row[3]) for row in rows]

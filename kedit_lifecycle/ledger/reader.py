@@ -139,10 +139,9 @@ class LedgerReader:
 
     def _no_such(self, base: str) -> VersionRow:
         names = [ref.name for ref in self.refs()]
-        last = self._one("SELECT max(number) FROM version")
         listing = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
         raise NoSuchRefError(
-            f"there is no ref {base!r}; there are {listing} and the versions 0 to {last[0] if last else 0}",
+            f"there is no ref {base!r}; there are {listing} and the versions 0 to {self.last_number()}",
             hint=f"kedit log; an id needs its first {SHORTEST_ID} digits at least",
         )
 
@@ -167,6 +166,11 @@ class LedgerReader:
         """
         found = self._versions("WHERE v.number = ?", number)
         return found[0] if found else self._no_such(str(number))
+
+    def last_number(self) -> int:
+        """The highest version number there is, on whatever branch."""
+        row = self._one("SELECT max(number) FROM version")
+        return int(row[0]) if row and row[0] is not None else 0
 
     def versions(self, wanted: Iterable[int | str]) -> list[VersionRow]:
         """The versions of these numbers or whole ids, in the order given."""

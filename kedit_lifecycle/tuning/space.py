@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from kedit_lifecycle.models.editable import EditableModel
 
 WIDTHS = (1, 3, 5, 7)  # layers in a range
-DEFAULT_KEPT = 0.5  # probability that a candidate keeps the default of a field other than the layers
+DEFAULT_KEPT = 0.5  # probability that a candidate keeps the default of a field
+LAYERS_KEPT = 1 / 3  # of the layers, which most candidates scan
 LAYER_FIELDS = frozenset({"layer", "layers"})
 RIVALS = {"null_space_fraction": "null_space_threshold"}  # where one is given, the other must be null
 
@@ -163,7 +164,7 @@ def draw_candidates(
 
     Candidate 0 is the default itself, {}. The others are a Latin hypercube (McKay et al. 1979): each
     field's values are spread evenly over the candidates, so that few of them still scan all layers.
-    Fields other than the layers keep the default in about half the candidates, since a default is
+    Fields keep the default in about half the candidates, the layers in a third, since a default is
     seldom wrong in everything at once.
     """
     drawn: list[dict[str, Any]] = [{} for _ in range(count)]
@@ -184,9 +185,11 @@ _KEPT = object()
 
 
 def _column(name: str, distribution: Distribution, count: int, seed: int) -> list[Any]:
-    """One field's value for each of `count` candidates."""
+    """One field's value for each of `count` candidates: kept, or spread evenly over the others."""
     source = random.Random(f"{seed}/{name}")
-    shares = [(place + source.random()) / count for place in range(count)]
+    share_kept = LAYERS_KEPT if name in LAYER_FIELDS else DEFAULT_KEPT
+    kept = [source.random() < share_kept for _ in range(count)]
+    changed = count - sum(kept)
+    shares = [(place + source.random()) / changed for place in range(changed)]
     source.shuffle(shares)
-    kept = 0.0 if name in LAYER_FIELDS else DEFAULT_KEPT
-    return [_KEPT if source.random() < kept else distribution.at(share) for share in shares]
+    return [_KEPT if keep else distribution.at(shares.pop()) for keep in kept]

@@ -5,22 +5,33 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
+from kedit_lifecycle.checks.gate import Decision, Policy, decide
 from kedit_lifecycle.editors import Editor, EditorConfig
 from kedit_lifecycle.editors.statistics import Statistics
 from kedit_lifecycle.errors import EditFailedError, UsageError
 from kedit_lifecycle.evaluation.metrics import generated_match
 from kedit_lifecycle.facts.request import EditRequest
-from kedit_lifecycle.ledger.records import RequestDraft, TensorState, UpdateDraft, VersionDraft, VersionRow
+from kedit_lifecycle.ledger.records import (
+    RequestDraft,
+    Supersession,
+    TensorState,
+    UpdateDraft,
+    VersionDraft,
+    VersionRow,
+)
 from kedit_lifecycle.ledger.store import Store
 from kedit_lifecycle.models.delta import WeightDelta
 from kedit_lifecycle.models.editable import AppliedUpdate, EditableModel, Fingerprints
 from kedit_lifecycle.models.fingerprints import to_canonical
 from kedit_lifecycle.progress import Progress
-from kedit_lifecycle.workbench.measuring import Measure, Measuring, Reading
+from kedit_lifecycle.workbench.attempts import ATTEMPT_EVENT, attempt_payload, check_draft
+from kedit_lifecycle.workbench.gatekeeping import Contradictions, Findings, Gatekeeper
+from kedit_lifecycle.workbench.history import metric_draft
+from kedit_lifecycle.workbench.measuring import Measure, Reading, whole_model
 from kedit_lifecycle.workbench.outcomes import EditOutcome
 from kedit_lifecycle.workbench.past import PastKeysAt
 
@@ -45,10 +56,17 @@ class Bench:
     store: Store
     model: EditableModel
     statistics: Statistics
-    measuring: Measuring
     author: str
     command: str
     past: PastKeysAt = field(default_factory=PastKeysAt)
+    memory: MemoryRoute | None = None
+
+
+class MemoryRoute(Protocol):
+    """Where a fact goes that is not to be written into the weights."""
+
+    def keep(self, head: VersionRow, step: Step, attempted: EditOutcome) -> EditOutcome:
+        """Keep the step's facts outside the weights: one version on top of `head`."""
 
 
 def configure(editor: Editor[Any], model: EditableModel, overrides: Mapping[str, Any] | None) -> EditorConfig:
@@ -70,57 +88,190 @@ def configure(editor: Editor[Any], model: EditableModel, overrides: Mapping[str,
 
 
 def edit_once(
-    bench: Bench, head: VersionRow, step: Step, *, measure: Measure, dry_run: bool, progress: Progress
+    bench: Bench,
+    head: VersionRow,
+    step: Step,
+    *,
+    gate: Gatekeeper,
+    measure: Measure,
+    dry_run: bool,
+    progress: Progress,
+    last: bool = True,
 ) -> EditOutcome:
-    """Carry out one step on the model at `head`; on any error or interruption the weights are as before."""
+    """Carry out one step on the model at `head`, as far as the gate lets it.
+
+    `last`: there is no other way left to make the edit, so that what would be tried again is rejected.
+
+    On any error or interruption, and where the gate takes the step back, the weights are as before.
+    """
     began = time.perf_counter()
-    model, requests = bench.model, step.requests
-    saved = model.masters
+    against = gate.before(head, step.requests)
+    decision = _settled(bench, decide(gate.policy, [against.result]), last)
+    if not decision.commits:
+        outcome = _unmade(step, against, decision, time.perf_counter() - began)
+        return outcome if dry_run else _taken_back(bench, head, step, outcome, gate)
+    saved = bench.model.masters
     try:
-        unedited = bench.measuring.unedited(requests, measure=measure)
-        before = bench.measuring.now(requests, measure="none" if measure == "none" else "requests")
-        past = bench.past.at(bench.store, head)
-        delta = step.editor.plan(
-            model, requests, step.config, statistics=bench.statistics, past=past, progress=progress
-        )
-        if delta.failures:
-            step, unedited, before = _without_failures(step, delta, unedited, before)
-            requests = step.requests
-        planned = time.perf_counter() - began
-        applied = model.apply(delta.updates)
-        _refuse_overflow(model, applied, requests)
-        after = bench.measuring.now(requests, measure=measure, before=before)
-        seconds = time.perf_counter() - began
-        version = None
-        if not dry_run:
-            timing = {"seconds": seconds, "seconds_to_plan": planned}
-            draft = _draft(bench, head, step, delta, applied, (unedited, before, after), timing)
-            version = bench.store.commit(draft, author=bench.author, command=bench.command)
-            bench.past.advance(bench.store, version, delta.updates)
+        made = _make(bench, head, step, gate, measure, progress, began)
+        found = [against.result, *made.findings.results]
+        decision = _settled(bench, decide(gate.policy, found), last)
+        outcome = _outcome(made, against, decision)
+        if dry_run or not decision.commits:
+            bench.model.restore(saved)
         else:
-            model.restore(saved)
+            outcome = _commit(bench, head, made, outcome, against, gate)
     except BaseException:
-        model.restore(saved)
+        bench.model.restore(saved)
         raise
+    if dry_run or decision.commits:
+        return outcome
+    return _taken_back(bench, head, made.step, outcome, gate)
+
+
+def _settled(bench: Bench, decision: Decision, last: bool) -> Decision:
+    """The decision, where it cannot be done: rejected instead."""
+    if decision.action == "retry" and last:
+        return Decision("reject", decision.reasons)
+    if decision.action == "memory" and bench.memory is None:
+        return Decision("reject", (*decision.reasons, "memory: this store has none to keep the fact in"))
+    return decision
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A candidate: the model is edited, and nothing is written yet."""
+
+    step: Step
+    delta: WeightDelta
+    applied: Sequence[AppliedUpdate]
+    unedited: Reading
+    before: Reading
+    after: Reading
+    findings: Findings
+    kept: Sequence[int]  # places of the requests that got an update
+    timing: Mapping[str, float]
+
+
+def _make(
+    bench: Bench,
+    head: VersionRow,
+    step: Step,
+    gate: Gatekeeper,
+    measure: Measure,
+    progress: Progress,
+    began: float,
+) -> _Made:
+    unedited = gate.measuring.unedited(step.requests, measure=measure)
+    before = gate.measuring.now(step.requests, measure="none" if measure == "none" else "requests")
+    if measure == "all":
+        gate.read_before(step.requests)
+    past = bench.past.at(bench.store, head)
+    planning = time.perf_counter()
+    delta = step.editor.plan(
+        bench.model, step.requests, step.config, statistics=bench.statistics, past=past, progress=progress
+    )
+    planned = time.perf_counter() - planning
+    kept = [index for index in range(len(step.requests)) if index not in delta.failures]
+    if delta.failures:
+        step, unedited, before = _only(kept, step, unedited, before)
+    applied = bench.model.apply(delta.updates)
+    _refuse_overflow(bench.model, applied, step.requests)
+    after = gate.measuring.now(step.requests, measure="none" if measure == "none" else "requests",
+                                before=before)  # fmt: skip
+    findings = gate.after(head, step.requests, after.evaluations) if measure == "all" else Findings()
+    after = replace(after, whole=whole_model(findings.metrics))
+    timing = {"seconds": time.perf_counter() - began, "seconds_to_plan": planned}
+    return _Made(step, delta, applied, unedited, before, after, findings, kept, timing)
+
+
+def _outcome(made: _Made, against: Contradictions, decision: Decision) -> EditOutcome:
+    requests, delta = made.step.requests, made.delta
     return EditOutcome(
-        version=version,
+        version=None,
         requests=requests,
-        before=tuple(before.answer_drafts(requests)) if before.evaluations else (),
-        after=tuple(after.answer_drafts(requests)) if after.evaluations else (),
-        metrics=after.table(),
-        unedited=unedited.table(),
-        per_request=after.evaluations,
-        warnings=(*_already_true(before, requests), *delta.warnings, *delta.failures.values()),
-        seconds=seconds,
+        before=tuple(made.before.answer_drafts(requests)) if made.before.evaluations else (),
+        after=tuple(made.after.answer_drafts(requests)) if made.after.evaluations else (),
+        metrics=made.after.table(),
+        unedited=made.unedited.table(),
+        per_request=made.after.evaluations,
+        warnings=(*_already_true(made.before, requests), *delta.warnings, *delta.failures.values()),
+        seconds=made.timing["seconds"],
         diagnostics=delta.diagnostics,
+        checks=(against.result, *made.findings.results),
+        decision=decision,
     )
 
 
-def _without_failures(
-    step: Step, delta: WeightDelta, unedited: Reading, before: Reading
+def _unmade(step: Step, against: Contradictions, decision: Decision, seconds: float) -> EditOutcome:
+    """A step that was turned down before it was made."""
+    return EditOutcome(
+        version=None,
+        requests=step.requests,
+        before=(),
+        after=(),
+        metrics={},
+        unedited={},
+        per_request=(),
+        warnings=(),
+        seconds=seconds,
+        checks=(against.result,),
+        decision=decision,
+        hint=against.hint,
+    )
+
+
+def _commit(
+    bench: Bench,
+    head: VersionRow,
+    made: _Made,
+    outcome: EditOutcome,
+    against: Contradictions,
+    gate: Gatekeeper,
+) -> EditOutcome:
+    places = {place: position for position, place in enumerate(made.kept)}
+    supersedes = [
+        replace(one, position=places[one.position]) for one in against.supersedes if one.position in places
+    ]
+    draft = _draft(bench, head, made, outcome, supersedes, gate.policy)
+    version = bench.store.commit(draft, author=bench.author, command=bench.command)
+    bench.past.advance(bench.store, version, made.delta.updates)
+    gate.committed(version, made.step.requests, made.findings, supersedes)
+    return replace(outcome, version=version)
+
+
+def _taken_back(
+    bench: Bench, head: VersionRow, step: Step, outcome: EditOutcome, gate: Gatekeeper
+) -> EditOutcome:
+    """Put the attempt into the ledger; for a rollback, take the branch to the last healthy version."""
+    back = gate.healthy_ancestor(head) if outcome.decision.action == "rollback" else head
+    payload = attempt_payload(
+        head,
+        step.editor.name,
+        step.config.model_dump(mode="json"),
+        step.seed,
+        [request.model_dump(mode="json") for request in step.requests],
+        outcome.checks,
+        outcome.decision,
+        gate.policy,
+        run=step.run,
+        message=step.message,
+        seconds=outcome.seconds,
+    )
+    payload["head"] = back.id
+    event = bench.store.record(ATTEMPT_EVENT, payload, author=bench.author, command=bench.command)
+    if back.id == head.id:
+        return replace(outcome, attempt=event.seq)
+    reason = f"the gate ({gate.policy.name}): {outcome.decision.reasons[0]}"
+    moved = bench.store.move(
+        back.id, kind="rollback", author=bench.author, command=bench.command, message=reason
+    )
+    return replace(outcome, attempt=event.seq, rolled_back_to=moved)
+
+
+def _only(
+    kept: Sequence[int], step: Step, unedited: Reading, before: Reading
 ) -> tuple[Step, Reading, Reading]:
     """The step with only the requests that got an update."""
-    kept = [index for index in range(len(step.requests)) if index not in delta.failures]
     requests = tuple(step.requests[index] for index in kept)
     return replace(step, requests=requests), unedited.only(kept), before.only(kept)
 
@@ -150,18 +301,24 @@ def _already_true(before: Reading, requests: Sequence[EditRequest]) -> list[str]
 def _draft(
     bench: Bench,
     head: VersionRow,
-    step: Step,
-    delta: WeightDelta,
-    applied: Sequence[AppliedUpdate],
-    readings: tuple[Reading, Reading, Reading],
-    timing: Mapping[str, float],
+    made: _Made,
+    outcome: EditOutcome,
+    supersedes: Sequence[Supersession],
+    policy: Policy,
 ) -> VersionDraft:
-    unedited, before, after = readings
-    tensors = {**head.tensors, **{one.update.tensor: _state(one.after) for one in applied}}
+    step, delta, after = made.step, made.delta, made.after
+    tensors = {**head.tensors, **{one.update.tensor: _state(one.after) for one in made.applied}}
     answers = []
     if after.evaluations:
-        answers = before.answer_drafts(step.requests, head.number) + after.answer_drafts(step.requests)
+        answers = made.before.answer_drafts(step.requests, head.number) + after.answer_drafts(step.requests)
     diagnostics = {k: v for k, v in delta.diagnostics.items() if k != "statistics"}
+    found = [metric_draft(v, None) for v in made.findings.metrics if v.metric not in after.whole]
+    gate = {
+        "policy": policy.name,
+        "digest": policy.digest,
+        "decision": outcome.decision.action,
+        "reasons": list(outcome.decision.reasons),
+    }
     return VersionDraft(
         parent=head.id,
         operation="edit" if len(step.requests) == 1 else "batch",
@@ -174,13 +331,20 @@ def _draft(
         seed=step.seed,
         message=step.message,
         requests=[request_draft(request) for request in step.requests],
-        updates=[_keep(bench.store, one) for one in applied],
+        updates=[_keep(bench.store, one) for one in made.applied],
         tensors=tensors,
         run=step.run,
         checkpoint=_checkpoint(bench, head, tensors),
-        metrics=unedited.metric_drafts(0) + after.metric_drafts(),
+        metrics=made.unedited.metric_drafts(0) + after.metric_drafts() + found,
         answers=answers,
-        diagnostics={**diagnostics, **timing, "warnings": [*delta.warnings, *delta.failures.values()]},
+        checks=[check_draft(check) for check in outcome.checks],
+        supersedes=supersedes,
+        diagnostics={
+            **diagnostics,
+            **made.timing,
+            "warnings": [*delta.warnings, *delta.failures.values()],
+            "gate": gate,
+        },
     )
 
 

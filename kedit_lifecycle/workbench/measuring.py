@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from kedit_lifecycle.editors.statistics import Statistics
-from kedit_lifecycle.evaluation.drift import DriftReference
-from kedit_lifecycle.evaluation.perplexity import monitor_perplexity
+from kedit_lifecycle.checks.health.checks import HealthChecks
 from kedit_lifecycle.evaluation.request_evaluation import Against
 from kedit_lifecycle.evaluation.scores import MetricValue
 from kedit_lifecycle.evaluation.suite import (
@@ -23,7 +21,6 @@ from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.workbench.history import metric_draft
 
 Measure = Literal["all", "requests", "none"]
-DRIFT_POSITIONS = 512
 MODEL_METRICS = ("perplexity", "drift_kl")
 
 
@@ -65,10 +62,9 @@ class Reading:
 class Measuring:
     """Reads models; what belongs to the base model is read once and kept."""
 
-    def __init__(self, model: EditableModel, statistics: Statistics) -> None:
+    def __init__(self, model: EditableModel, health: HealthChecks) -> None:
         self._model = model
-        self._statistics = statistics
-        self._drift: DriftReference | None = None
+        self.health = health
         self._unedited_whole: dict[str, MetricValue] | None = None
         self._unedited: dict[str, RequestEvaluation] = {}  # by request digest
 
@@ -115,12 +111,12 @@ class Measuring:
 
     def whole(self) -> dict[str, MetricValue]:
         """Perplexity on the monitor text and drift from the base, of the model as it is."""
-        if self._drift is None:
-            samples = self._statistics.samples(DRIFT_POSITIONS, seed=1)
-            with self._model.unedited():
-                self._drift = DriftReference.build(self._model, samples, max_positions=DRIFT_POSITIONS)
-        values = (monitor_perplexity(self._model), self._drift.drift(self._model))
-        return {value.metric: value for value in values}
+        return whole_model(self.health.whole_model().metrics)
+
+
+def whole_model(metrics: Sequence[MetricValue]) -> dict[str, MetricValue]:
+    """Of some metrics, those about the whole model that stand beside every edit."""
+    return {value.metric: value for value in metrics if value.metric in MODEL_METRICS}
 
 
 def _at(evaluation: RequestEvaluation, position: int) -> RequestEvaluation:

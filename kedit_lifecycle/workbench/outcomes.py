@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kedit_lifecycle.checks.gate import Decision
+from kedit_lifecycle.checks.result import CheckResult
 from kedit_lifecycle.evaluation.request_evaluation import RequestEvaluation
 from kedit_lifecycle.evaluation.scores import MetricValue
 from kedit_lifecycle.facts.request import EditRequest
@@ -16,10 +18,11 @@ MetricTable = Mapping[str, MetricValue]
 
 @dataclass(frozen=True)
 class EditOutcome:
-    """One step of editing: one version, or what it would be (`version` is None on a dry run).
+    """One step of editing: one version, or none (on a dry run, or where the gate took it back).
 
     `before` and `after` are the model's answers at the edit prompts, `metrics` means over the step's
-    requests and numbers about the whole model, `unedited` the same numbers of the base model.
+    requests and numbers about the whole model, `unedited` the same numbers of the base model. `attempt`
+    is the event that keeps a step that was taken back, `rolled_back_to` where HEAD went with it.
     """
 
     version: VersionRow | None
@@ -32,14 +35,23 @@ class EditOutcome:
     warnings: tuple[str, ...]
     seconds: float
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
+    checks: tuple[CheckResult, ...] = ()
+    decision: Decision = field(default_factory=lambda: Decision("commit"))
+    hint: str = ""
+    attempt: int | None = None
+    rolled_back_to: VersionRow | None = None
 
 
 @dataclass(frozen=True)
 class ApplySummary:
-    """A whole sequence: what was committed, what an earlier run had done already, means over all steps."""
+    """A whole sequence: what was committed, what an earlier run had done already, means over all steps.
+
+    `taken_back` are the steps that the gate did not let pass.
+    """
 
     run: str
     committed: tuple[VersionRow, ...]
+    taken_back: tuple[EditOutcome, ...]
     already_done: int
     metrics: MetricTable
     unedited: MetricTable

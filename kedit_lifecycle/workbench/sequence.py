@@ -13,6 +13,7 @@ from kedit_lifecycle.errors import RefusedError
 from kedit_lifecycle.facts.request import EditRequest
 from kedit_lifecycle.ledger.reader import LedgerReader
 from kedit_lifecycle.ledger.records import VersionRow
+from kedit_lifecycle.workbench.attempts import steps_attempted
 
 
 @dataclass(frozen=True)
@@ -63,22 +64,24 @@ def started(reader: LedgerReader, run: str) -> dict[str, Any] | None:
 
 
 def steps_done(reader: LedgerReader, head: VersionRow, plan: RunPlan) -> tuple[str, int]:
-    """The id of the interrupted run that `head` belongs to, and how many of the plan's steps it made.
+    """The id of the interrupted run that `head` belongs to, and how many of the plan's steps are over.
+
+    A step is over when it made a version, or when the gate took it back.
 
     Raises:
         RefusedError: if `head` is not in the middle of this very run.
     """
-    if started(reader, plan.run_id(head.id)) is not None:
-        return plan.run_id(head.id), 0  # it was interrupted before its first version
+    begun_here = plan.run_id(head.id)
+    if started(reader, begun_here) is not None:  # no step of it made a version yet
+        return begun_here, steps_attempted(reader, begun_here, head)
     if head.run is None:
         raise RefusedError("nothing to resume: HEAD was not made by a run", hint="leave out --resume")
-    done = int(head.run["index"]) + 1
-    first = head if done == 1 else reader.ancestor_at(head, head.depth - done + 1)
-    start = first.parent
-    if start is None or plan.run_id(start) != head.run["id"]:
+    run = str(head.run["id"])
+    start = reader.run_versions(run)[0].parent
+    if start is None or plan.run_id(start) != run:
         raise RefusedError(
             f"HEAD (v{head.number}) belongs to another run: other requests, method, config, seed, batch "
             "or message",
             hint="give the arguments of the interrupted run, or leave out --resume to start a new one",
         )
-    return str(head.run["id"]), done
+    return run, max(int(head.run["index"]) + 1, steps_attempted(reader, run, head))

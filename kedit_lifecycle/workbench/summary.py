@@ -8,7 +8,6 @@ from dataclasses import replace
 from kedit_lifecycle.evaluation.metrics import harmonic_mean
 from kedit_lifecycle.evaluation.registry import measured
 from kedit_lifecycle.evaluation.scores import MetricValue
-from kedit_lifecycle.ledger.records import VersionRow
 from kedit_lifecycle.workbench.outcomes import ApplySummary, EditOutcome, MetricTable
 
 
@@ -25,20 +24,20 @@ class ApplyTally:
         self._outcomes: list[EditOutcome] = []
         self._began = time.perf_counter()
 
-    def add(self, outcome: EditOutcome) -> VersionRow:
-        """Count one step; returns the version it made."""
-        assert outcome.version is not None
+    def add(self, outcome: EditOutcome) -> None:
+        """Count one step."""
         self._outcomes.append(outcome)
-        return outcome.version
 
     def summary(self) -> ApplySummary:
         """The sums so far."""
+        made = [one for one in self._outcomes if one.version is not None]
         return ApplySummary(
             run=self._run,
-            committed=tuple(one.version for one in self._outcomes if one.version is not None),
+            committed=tuple(one.version for one in made if one.version is not None),
+            taken_back=tuple(one for one in self._outcomes if one.version is None),
             already_done=self._already_done,
-            metrics=_mean([one.metrics for one in self._outcomes]),
-            unedited=_mean([one.unedited for one in self._outcomes]),
+            metrics=_mean([one.metrics for one in made]),
+            unedited=_mean([one.unedited for one in made]),
             warnings=tuple(text for one in self._outcomes for text in one.warnings),
             seconds=time.perf_counter() - self._began,
         )

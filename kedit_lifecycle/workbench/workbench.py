@@ -12,10 +12,13 @@ from typing import Any, Self
 
 import torch
 
+from kedit_lifecycle.checks.gate import Policy, load_policy
+from kedit_lifecycle.checks.health.checks import HealthChecks
 from kedit_lifecycle.editors import get_editor
 from kedit_lifecycle.editors.statistics import Statistics, StatisticsEntry, open_statistics
 from kedit_lifecycle.editors.statistics.corpus import Corpus
 from kedit_lifecycle.errors import ModelError, RefusedError, UsageError
+from kedit_lifecycle.evaluation.scores import MetricValue
 from kedit_lifecycle.evaluation.scoring import Scorer
 from kedit_lifecycle.facts.request import EditRequest
 from kedit_lifecycle.ledger.making import refuse_existing
@@ -27,16 +30,22 @@ from kedit_lifecycle.models.sanity import check_sanity
 from kedit_lifecycle.models.sources import DEFAULT_MODEL, load_model
 from kedit_lifecycle.progress import Progress, silent
 from kedit_lifecycle.tuning.profile import load_profile
+from kedit_lifecycle.workbench.attempts import keep_policy
 from kedit_lifecycle.workbench.batch_conflicts import refuse_conflicts
 from kedit_lifecycle.workbench.checkout import check_out
-from kedit_lifecycle.workbench.editing import Bench, Step, configure, edit_once
+from kedit_lifecycle.workbench.editing import Bench, Step, configure
+from kedit_lifecycle.workbench.gatekeeping import Gatekeeper
 from kedit_lifecycle.workbench.history import live_requests
+from kedit_lifecycle.workbench.line_state import LineState
 from kedit_lifecycle.workbench.measuring import Measure, Measuring
 from kedit_lifecycle.workbench.outcomes import Answer, ApplySummary, EditOutcome, Evaluation
 from kedit_lifecycle.workbench.sequence import RUN_EVENT, RunPlan, started, steps_done
+from kedit_lifecycle.workbench.stepping import carry_out, refusal
 from kedit_lifecycle.workbench.summary import ApplyTally
 
 DEFAULT_CHECKPOINT_EVERY = 32
+DEFAULT_POLICY = "guarded"
+DRIFT_SAMPLE_TOKENS = 512  # of the unedited model's own text; the policy's budget says how many are read
 
 
 class Workbench:
@@ -54,6 +63,8 @@ class Workbench:
         self._progress = progress
         self._bench: Bench | None = None
         self._may_write = False  # to the store's statistics: while the writer lock is held
+        self._measuring: dict[str, Measuring] = {}  # by what its checks are held to and may cost
+        self._line = LineState()
 
     @classmethod
     def create(
@@ -158,8 +169,7 @@ class Workbench:
     def _adopt(self, model: EditableModel) -> None:
         path, blobs = self.store.path / "stats", self.store.blobs
         statistics = open_statistics(model, path, blobs, self._progress, may_write=lambda: self._may_write)
-        measuring = Measuring(model, statistics)
-        self._bench = Bench(self.store, model, statistics, measuring, self.author, self.command)
+        self._bench = Bench(self.store, model, statistics, self.author, self.command)
 
     def checkout_model(self, ref: str = "HEAD") -> EditableModel:
         """The model with exactly the weights of a version, every fingerprint compared.
@@ -186,13 +196,19 @@ class Workbench:
         seed: int = 0,
         message: str = "",
         measure: Measure = "all",
+        policy: str | Policy = DEFAULT_POLICY,
+        supersede: bool = False,
         dry_run: bool = False,
         progress: Progress | None = None,
     ) -> EditOutcome:
         """Change one fact: one version on top of HEAD.
 
+        The policy (a name, or a file's) decides whether it is committed; with another `measure` than
+        "all", only on the conflicts. `supersede`: it takes the place of earlier edits it contradicts.
+
         Raises:
             EditFailedError: the editor found no usable update; nothing changed.
+            GateError: the policy did not let it pass (not on a dry run, which says so in the outcome).
         """
         with self._writing(dry_run):
             head = self.store.reader.head()
@@ -201,8 +217,38 @@ class Workbench:
             digest, config = self._from_profile(profile, method, config)
             settings = configure(editor, bench.model, config)
             step = Step(editor, settings, (request,), seed, message, profile=digest)
+            gate = self._gatekeeper(policy, supersede=supersede, dry_run=dry_run)
             report = progress or self._progress
-            return edit_once(bench, head, step, measure=measure, dry_run=dry_run, progress=report)
+            outcome = carry_out(
+                bench, head, step, gate=gate, measure=measure, dry_run=dry_run, progress=report
+            )
+            self._follow(outcome)
+        if outcome.version is None and not dry_run:
+            raise refusal(outcome)
+        return outcome
+
+    def _gatekeeper(self, policy: str | Policy, *, supersede: bool, dry_run: bool = False) -> Gatekeeper:
+        """What holds edits to a policy; the ledger keeps each policy that was ever used."""
+        found = policy if isinstance(policy, Policy) else load_policy(policy)
+        if not dry_run:
+            keep_policy(self.store, found, author=self.author, command=self.command)
+        measuring = self.measured_by(found)
+        return Gatekeeper(self.store, self.model, measuring, self._line, found, supersede)
+
+    def measured_by(self, policy: Policy) -> Measuring:
+        """What measures within the policy's limits and budget; the unedited model is read once for each."""
+        name = policy.limits.model_dump_json() + policy.budget.model_dump_json()
+        if name not in self._measuring:
+            samples = self.statistics.samples(DRIFT_SAMPLE_TOKENS, seed=1)
+            health = HealthChecks(self.model, samples, policy.limits, policy.budget)
+            self._measuring[name] = Measuring(self.model, health)
+        return self._measuring[name]
+
+    def _follow(self, outcome: EditOutcome) -> VersionRow:
+        """HEAD after a step, with the model there."""
+        if outcome.rolled_back_to is not None:
+            self._at(outcome.rolled_back_to)
+        return outcome.version or outcome.rolled_back_to or self.store.reader.head()
 
     def apply(
         self,
@@ -215,6 +261,8 @@ class Workbench:
         batch: int = 1,
         resume: bool = False,
         allow_conflicts: bool = False,
+        policy: str | Policy = DEFAULT_POLICY,
+        supersede: bool = False,
         message: str = "",
         measure: Measure = "all",
         progress: Progress | None = None,
@@ -222,12 +270,14 @@ class Workbench:
     ) -> ApplySummary:
         """Change many facts in order, `batch` to a version. What is committed stays if a later one fails.
 
-        With `resume`, the run that HEAD is in the middle of goes on; it ends with the same version ids
-        as if it had never been interrupted.
+        The policy decides on each version as for `edit`; a step that it takes back is in the summary, and
+        the run goes on. With `resume`, the run that HEAD is in the middle of goes on; it ends with the same
+        version ids as if it had never been interrupted.
 
         Raises:
             RefusedError: `resume`, and HEAD is not in the middle of this very run; or a batch has two
                 targets for one subject and relation, unless `allow_conflicts`.
+            GateError: the policy stopped the run.
         """
         if not requests or batch < 1:
             raise UsageError("nothing to apply" if batch > 0 else "a batch holds at least one request")
@@ -247,15 +297,21 @@ class Workbench:
                 self._note_other_threads(run)
             else:
                 self._record_run(plan, run)
+            gate = self._gatekeeper(policy, supersede=supersede)
             tally = ApplyTally(run, already_done=done)
             for index, group in enumerate(plan.steps()):
                 if index >= done:
                     step = Step(editor, settings, group, seed, message, plan.label(run, index), digest)
                     report = progress or self._progress
-                    outcome = edit_once(bench, head, step, measure=measure, dry_run=False, progress=report)
-                    head = tally.add(outcome)
+                    outcome = carry_out(
+                        bench, head, step, gate=gate, measure=measure, dry_run=False, progress=report
+                    )
+                    head = self._follow(outcome)
+                    tally.add(outcome)
                     if on_outcome is not None:
                         on_outcome(outcome)
+                    if outcome.decision.action == "halt":
+                        raise refusal(outcome)
             return tally.summary()
 
     def _from_profile(
@@ -338,11 +394,16 @@ class Workbench:
     ) -> Evaluation:
         """Evaluate requests at a version beside the unedited model; nothing is written."""
         version = self.store.reader.resolve(ref)
-        measuring = self._at(version).measuring
+        self._at(version)
+        measuring = self.measured_by(load_policy(DEFAULT_POLICY))
         unedited = measuring.unedited(requests, fluency=fluency)
         now = measuring.now(requests, fluency=fluency, before=unedited, against="base")
         numbers = tuple(versions) or (0,) * len(requests)
         return Evaluation(version, tuple(requests), numbers, now.evaluations, now.table(), unedited.table())
+
+    def measure_model(self) -> dict[str, MetricValue]:
+        """Perplexity and drift of the model as it was left by the last call."""
+        return self.measured_by(load_policy(DEFAULT_POLICY)).whole()
 
     def evaluate_history(
         self, *, ref: str = "HEAD", at: str | None = None, fluency: bool = False, record: bool = True

@@ -17,7 +17,7 @@ from kedit_lifecycle.errors import BadRecordError, UsageError
 from kedit_lifecycle.facts import lines
 from kedit_lifecycle.facts.json_list import read_json_list
 from kedit_lifecycle.facts.readers import load_requests, read_requests
-from kedit_lifecycle.facts.request import EditRequest
+from kedit_lifecycle.facts.request import Condition, EditRequest, Probe
 
 GOOD: dict[str, Any] = {"subject": "France", "prompt": "The capital of {} is", "target_new": "Rome"}
 FULL: dict[str, Any] = {
@@ -51,6 +51,15 @@ words = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0{}"), min_size=1, max_size=12
 ).filter(lambda text: bool(text.strip()))
 word_lists = st.lists(words, max_size=3).map(tuple)
+answers = st.lists(words, min_size=1, max_size=2).map(tuple)
+probes = st.builds(
+    Probe,
+    category=words,
+    prompt=words,
+    answers=answers,
+    conditions=st.lists(st.builds(Condition, prompt=words, answers=answers), max_size=2).map(tuple),
+    any_of=st.none() | words,
+)
 requests = st.builds(
     EditRequest,
     subject=words,
@@ -61,6 +70,7 @@ requests = st.builds(
     paraphrases=word_lists,
     neighborhood=word_lists,
     generation_prompts=word_lists,
+    probes=st.lists(probes, max_size=2).map(tuple),
     reason=st.none() | words,
     source=st.none() | words,
 )
@@ -120,7 +130,7 @@ def test_a_number_is_not_cut_where_a_chunk_ends() -> None:
 def test_csv_round_trip(
     tmp_path_factory: pytest.TempPathFactory, wanted: list[EditRequest], delimiter: str
 ) -> None:
-    names = [name for name in EditRequest.model_fields if name != "probes"]
+    names = list(EditRequest.model_fields)
     table = io.StringIO()
     writer = csv.writer(table, delimiter=delimiter, quoting=csv.QUOTE_ALL)
     writer.writerow(names)
@@ -225,7 +235,7 @@ def test_a_given_format_is_not_guessed(tmp_path: Path) -> None:
 
 def test_reading_is_lazy(tmp_path: Path) -> None:
     path = _write(tmp_path, "facts.jsonl", _jsonl(GOOD) + "broken\n")
-    assert next(read_requests(path)).request == EditRequest(**GOOD)
+    assert next(read_requests(path)).requests == (EditRequest(**GOOD),)
 
 
 # --- what is bad is named ----------------------------------------------------------------------
@@ -247,7 +257,9 @@ BAD_RECORDS = [
     ({**GOOD, "paraphrases": ["a", "\ud800"]}, "paraphrases: is not valid Unicode"),
     ([GOOD], "a record must be an object with fields, not list"),
     ("France", "a record must be an object with fields, not str"),
-    ({**FULL, "requested_rewrite": [1]}, "requested_rewrite: must be an object"),
+    ({**FULL, "requested_rewrite": "x"}, "requested_rewrite: must be an object, not a string"),
+    ({**FULL, "requested_rewrite": [1]}, "requested_rewrite.0: must be an object, not a number"),
+    ({**FULL, "requested_rewrite": []}, "requested_rewrite: is empty"),
     ({**FULL, "requested_rewrite": {}}, "requested_rewrite.subject: missing"),
     (
         {**FULL, "requested_rewrite": {**FULL["requested_rewrite"], "target_new": {"id": "Q1"}}},

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
 from kedit_lifecycle.evaluation.registry import METRICS, measured
+from kedit_lifecycle.evaluation.scores import ScorerKind
 
 IDS = {
     "efficacy",
@@ -25,6 +27,22 @@ IDS = {
     "fluency",
     "perplexity",
     "drift_kl",
+    "retention",
+    "retention_exact_match",
+    "forgotten",
+    "weight_change",
+    "distinct_predictions",
+    "repeated_predictions",
+    "repeated_trigrams",
+    "distinct_2",
+    "trigram_entropy",
+    "logical_generalization",
+    "compositionality_1",
+    "compositionality_2",
+    "subject_aliasing",
+    "preservation",
+    "relation_specificity",
+    "multi_hop",
 }
 
 
@@ -40,7 +58,7 @@ def test_a_definition_says_what_where_from_and_by_which_protocol(metric: str) ->
     assert re.fullmatch(r"[a-z]+/[a-z-]+@\d+", definition.protocol)
     assert definition.definition
     assert definition.source
-    assert definition.scorer in ("teacher-forced", "greedy-generation", "sampled-generation")
+    assert definition.scorer in get_args(ScorerKind)
 
 
 def test_settings_become_part_of_the_protocol() -> None:

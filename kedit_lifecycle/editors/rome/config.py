@@ -22,6 +22,14 @@ class RomeConfig(ValueSearchConfig):
     covariance: bool = Field(
         default=True, description="weigh keys by C⁻¹; false takes C = I (no statistics needed)"
     )
+    past_keys: bool = Field(
+        default=False,
+        description="keep what earlier edits wrote in place as well: C becomes λ E[k kᵀ] + Σ k kᵀ over "
+        "their keys, as in ENCORE (Gupta et al. 2025)",
+    )
+    covariance_weight: float = Field(
+        default=1.0, description="λ of λ E[k kᵀ]; it matters only beside past_keys", gt=0
+    )
     second_moment: str | None = Field(
         default=None,
         description="the C to use, by the beginning of its digest in `kedit stats list`; null: from the "

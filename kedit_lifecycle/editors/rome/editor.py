@@ -11,7 +11,11 @@ from torch import Tensor
 from kedit_lifecycle.editors.base import Editor
 from kedit_lifecycle.editors.locate.config import EssencePlace
 from kedit_lifecycle.editors.locate.contexts import encode_contexts
-from kedit_lifecycle.editors.locate.key_space import CovarianceSpace, covariance_space
+from kedit_lifecycle.editors.locate.key_space import (
+    CovarianceSpace,
+    covariance_space,
+    update_directions,
+)
 from kedit_lifecycle.editors.locate.outcome import failed_requests, missed_targets, report_searches
 from kedit_lifecycle.editors.locate.value_scale import value_scale
 from kedit_lifecycle.editors.locate.value_search import FoundValue, ValueSearch
@@ -56,12 +60,14 @@ class Rome(Editor[RomeConfig]):
         _check_layer(model, config)
         searches: list[FoundValue] = []
         updates: list[TensorUpdate] = []
+        written = (past or PastKeys()).copy() if config.past_keys else PastKeys()
         with model.trial():
             for request in requests:
                 searches.append(_search(model, request, config, statistics, progress))
                 if not searches[-1].problem:
-                    updates.append(_update(model, request, searches[-1], config, statistics))
+                    updates.append(_update(model, request, searches[-1], config, statistics, written))
                     model.apply(updates[-1:])
+                    written.add(updates[-1:])
         failures = failed_requests(requests, searches)
         pairs = zip(requests, searches, strict=True)
         return WeightDelta(
@@ -101,18 +107,24 @@ def _search(
 
 
 def _update(
-    model: EditableModel, request: EditRequest, search: FoundValue, config: RomeConfig, statistics: Statistics
+    model: EditableModel,
+    request: EditRequest,
+    search: FoundValue,
+    config: RomeConfig,
+    statistics: Statistics,
+    past: PastKeys,
 ) -> TensorUpdate:
     weighted = search.mean_key.double()[None]
+    weight = model.architecture.mlp_down_weight(config.layer)
     if config.covariance:
         space = _space(config, statistics)
-        weighted = space.unwhiten(space.whiten(weighted))
+        kept = past if config.past_keys else None
+        weighted = update_directions(space, search.mean_key[None], 1.0, tensor=weight, past=kept).rows
     residual, key = _residual_and_key(search, config)
     left, right = rank_one_factors(residual, key, weighted[0])
     if not (torch.isfinite(left).all() and torch.isfinite(right).all()):
         raise EditFailedError(f"the update for {request.question!r} is not finite")
     rows, columns = (right, left) if model.architecture.transposed else (left, right)
-    weight = model.architecture.mlp_down_weight(config.layer)
     return TensorUpdate(weight, "rank", rows[None], columns[None], search.mean_key[None])
 
 
@@ -123,8 +135,9 @@ def _second_moment(config: RomeConfig, statistics: Statistics) -> tuple[Statisti
 
 def _space(config: RomeConfig, statistics: Statistics) -> CovarianceSpace:
     entry, moment = _second_moment(config, statistics)
-    name = ("covariance", entry.digest, 1.0, 0.0)
-    return statistics.remember(name, lambda: covariance_space(moment, 1.0, name))
+    weight = config.covariance_weight
+    name = ("covariance", entry.digest, weight, 0.0)
+    return statistics.remember(name, lambda: covariance_space(moment, weight, name))
 
 
 def _ridge_notes(config: RomeConfig, statistics: Statistics) -> list[str]:

@@ -1,0 +1,159 @@
+"""What a step is held to: what it contradicts before it is made, what it did to the model after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from kedit_lifecycle.checks.collapse import HealthMonitor, collapse_check
+from kedit_lifecycle.checks.conflict import SEVERITIES, Conflict
+from kedit_lifecycle.checks.gate import Policy
+from kedit_lifecycle.checks.result import CheckResult, Verdict
+from kedit_lifecycle.checks.ripple import ProbeReadings, read_probes, ripple_check, ripple_report
+from kedit_lifecycle.evaluation.request_evaluation import RequestEvaluation
+from kedit_lifecycle.evaluation.scores import MetricValue
+from kedit_lifecycle.facts.request import EditRequest
+from kedit_lifecycle.ledger.records import Supersession, VersionRow
+from kedit_lifecycle.ledger.store import Store
+from kedit_lifecycle.models.editable import EditableModel
+from kedit_lifecycle.workbench.line_state import LineState, tried
+from kedit_lifecycle.workbench.measuring import Measuring
+
+_VERDICTS: dict[str, Verdict] = {"note": "pass", "warn": "warn", "refuse": "fail"}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the checks found, with their metrics, and the monitor that has seen them."""
+
+    results: tuple[CheckResult, ...] = ()
+    metrics: tuple[MetricValue, ...] = ()
+    held: tuple[bool | None, ...] = ()
+    monitor: HealthMonitor | None = None
+
+
+@dataclass(frozen=True)
+class Contradictions:
+    """The conflicts of a step as a check, what to do about them, and what the step takes the place of."""
+
+    result: CheckResult
+    hint: str = ""
+    supersedes: tuple[Supersession, ...] = ()
+
+
+@dataclass
+class Gatekeeper:
+    """Holds steps on one line of history to a policy."""
+
+    store: Store
+    model: EditableModel
+    measuring: Measuring
+    line: LineState
+    policy: Policy
+    supersede: bool = False
+    _probes: ProbeReadings | None = field(default=None, init=False)
+
+    def before(self, head: VersionRow, requests: Sequence[EditRequest]) -> Contradictions:
+        """Conflicts with the live edits at `head`; with `supersede` those that would refuse are replaced."""
+        self.line.go_to(self.store, head)
+        found = [
+            (position, one)
+            for position, request in enumerate(requests)
+            for one in self.line.index.find(request)
+        ]
+        if not self.supersede:
+            return Contradictions(conflict_check([one for _, one in found]), _hint(found))
+        replaced = [(position, one) for position, one in found if one.severity == "refuse"]
+        left = [one for _, one in found if one.severity != "refuse"]
+        return Contradictions(
+            conflict_check(left, replaced=[one for _, one in replaced]),
+            supersedes=tuple(
+                sorted({Supersession(p, *one.with_.where) for p, one in replaced}, key=_in_order)
+            ),
+        )
+
+    def read_before(self, requests: Sequence[EditRequest]) -> None:
+        """Ask the parent what the probes need."""
+        requests = self._asked(requests)
+        self._probes = read_probes(self.model, requests) if any(r.probes for r in requests) else None
+
+    def after(
+        self,
+        head: VersionRow,
+        requests: Sequence[EditRequest],
+        evaluations: Sequence[RequestEvaluation],
+    ) -> Findings:
+        """Check the candidate, whose parent is `head`."""
+        place = head.depth + 1  # not its number, which another branch may take
+        reading = self.measuring.health.run(place, requests, evaluations, self.line.edits)
+        results = [*reading.results, *self._ripple(requests)]
+        monitor = self.line.monitor(self.store, head, self.policy.limits)
+        ahead, state = tried(monitor, self.store.reader.last_number() + 1, results, self.policy.limits)
+        held = next((one.detail.get("held", ()) for one in results if one.check == "efficacy"), ())
+        return Findings((*results, collapse_check(state)), reading.metrics, tuple(held), ahead)
+
+    def _ripple(self, requests: Sequence[EditRequest]) -> list[CheckResult]:
+        if self._probes is None:
+            return []
+        asked = self._asked(requests)
+        report = ripple_report(self._probes, read_probes(self.model, asked, parent=self._probes), asked)
+        return [ripple_check(report)]
+
+    def _asked(self, requests: Sequence[EditRequest]) -> list[EditRequest]:
+        """The requests with as many probes as one edit may cost."""
+        left = self.policy.budget.probes
+        asked = []
+        for request in requests:
+            kept = request.probes[: max(left, 0)]
+            left -= len(kept)
+            asked.append(request.model_copy(update={"probes": kept}))
+        return asked
+
+    def committed(
+        self,
+        version: VersionRow,
+        requests: Sequence[EditRequest],
+        findings: Findings,
+        supersedes: Sequence[Supersession],
+    ) -> None:
+        """`version` was made of the step checked last."""
+        held = findings.held or (None,) * len(requests)
+        self.line.advance(version, requests, held, supersedes, findings.monitor, self.policy.limits)
+
+    def healthy_ancestor(self, head: VersionRow) -> VersionRow:
+        """The last version up to `head` at which the model was healthy; the unedited model if none was."""
+        for version in self.store.reader.log(head.id, limit=head.depth + 1):
+            state = [one for one in self.store.reader.checks(version.number) if one.check == "collapse"]
+            if not state or state[0].verdict == "pass":
+                return version
+        return self.store.reader.version(0)
+
+
+def conflict_check(conflicts: Sequence[Conflict], *, replaced: Sequence[Conflict] = ()) -> CheckResult:
+    """Conflicts as one check: the worst severity is the verdict, its message the first."""
+    worst = max((one.severity for one in conflicts), key=SEVERITIES.index, default="note")
+    weighty = [one for one in conflicts if one.severity != "note"] or list(conflicts)
+    message = "; ".join(one.message for one in weighty[:3]) or "none"
+    if replaced:
+        names = ", ".join(dict.fromkeys(one.with_.label for one in replaced))
+        message = f"takes the place of {names}" + (f"; {message}" if conflicts else "")
+    detail = {"conflicts": [_as_json(one) for one in conflicts], "replaced": [_as_json(o) for o in replaced]}
+    return CheckResult("conflict", _VERDICTS[worst], message, detail=detail)
+
+
+def _as_json(conflict: Conflict) -> dict[str, object]:
+    return {
+        "kind": conflict.kind,
+        "severity": conflict.severity,
+        "version": conflict.with_.version,
+        "position": conflict.with_.position,
+        "message": conflict.message,
+    }
+
+
+def _hint(found: Sequence[tuple[int, Conflict]]) -> str:
+    return next((one.hint for _, one in found if one.hint), "")
+
+
+def _in_order(one: Supersession) -> tuple[int, int, int]:
+    return (one.position, one.earlier_version, one.earlier_position)
