@@ -69,11 +69,12 @@ def same_slot_pairs(records: Sequence[EditRequest], count: int, chance: random.R
         if one.relation:
             by_relation[one.relation].append(one)
     pairs: list[Pair] = []
-    for first in chance.sample([r for r in records if r.relation], count):
+    labelled = [r for r in records if r.relation]
+    for first in chance.sample(labelled, len(labelled)):
         assert first.relation is not None
         family = by_relation[first.relation]
         targets = sorted({r.target_new for r in family} - {first.target_new, first.target_true})
-        if not targets:
+        if not targets or len(pairs) == count:
             continue
         overwrites = len(pairs) % 2 == 1
         true = first.target_new if overwrites else first.target_true
@@ -89,7 +90,10 @@ def paraphrased_pairs(
     """The same slot under another spelling of the subject; with the alias table that one rule looks up."""
     aliases: dict[str, list[str]] = {}
     pairs: list[Pair] = []
-    pool = [r for r in records if r.relation]
+    targets: defaultdict[str | None, set[str]] = defaultdict(set)
+    for one in records:
+        targets[one.relation].add(one.target_new)
+    pool = [r for r in records if r.relation and len(targets[r.relation]) > 2]
     chance.shuffle(pool)
     names = list(SPELLINGS)
     for number in range(count):
@@ -98,8 +102,7 @@ def paraphrased_pairs(
         pool.remove(first)
         if name == "alias":
             aliases[first.subject] = [spelled]
-        family = {r.target_new for r in records if r.relation == first.relation}
-        target = chance.choice(sorted(family - {first.target_new, first.target_true}))
+        target = chance.choice(sorted(targets[first.relation] - {first.target_new, first.target_true}))
         second = first.model_copy(update={"subject": spelled, "target_new": target, "source": "made by rule"})
         pairs.append(Pair("paraphrased subject", first, second, name))
     return pairs, aliases

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,7 @@ SHOWN = {
 }
 TERMINAL_HEIGHT = 11
 MARKER = "braille"
-DASHED_FROM = 2  # versions: of one alone there is no line to draw
+MOST_COLUMNS = 120
 
 
 def _points(series: list[Reading], name: str) -> tuple[list[int], list[float]]:
@@ -33,24 +32,25 @@ def _points(series: list[Reading], name: str) -> tuple[list[int], list[float]]:
 
 
 def draw_terminal(series: list[Reading], limits: HealthLimits) -> None:
-    """One small chart under the other, as wide as the terminal; without colours off a terminal."""
+    """One small chart under the other, as wide as the terminal; limits that are near as lines across."""
     import plotext
 
-    width = min(shutil.get_terminal_size((80, 24)).columns, 120)
+    width = min(shutil.get_terminal_size((80, 24)).columns, MOST_COLUMNS)
+    figure = plotext.figure
     for name, title in SHOWN.items():
         versions, values = _points(series, name)
         if not versions:
             continue
-        plotext.clear_figure()
-        plotext.theme("clear")
-        plotext.plot_size(width, TERMINAL_HEIGHT)
-        plotext.plot(versions, values, marker=MARKER)
-        for limit in (limits.measures[name].warn, limits.measures[name].fail):
-            if limit is not None and limit <= 1.5 * max(values):
-                plotext.horizontal_line(limit)
-        plotext.title(title)
-        text = plotext.build()
-        for row in (text if sys.stdout.isatty() else plotext.uncolorize(text)).splitlines():
+        figure.clear()
+        figure.theme("colorless")
+        figure.plot_size(width, TERMINAL_HEIGHT)
+        figure.title(title)
+        own = limits.measures[name]
+        near = [limit for limit in (own.warn, own.fail) if limit is not None and limit <= 1.5 * max(values)]
+        for limit in near:
+            figure.line(limit, "horizontal")
+        figure.draw(figure.signal(versions, values, marker=MARKER).lines())
+        for row in figure.build().string(colorless=True).splitlines():
             line(row.rstrip())
 
 

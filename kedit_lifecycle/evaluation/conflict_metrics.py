@@ -56,8 +56,8 @@ def distortion(before: Sequence[float], after: Sequence[float]) -> float | None:
     """D of one round trip: Jensen–Shannon divergence, in nats, over a subject's true objects.
 
     The objects' probabilities before the first edit and after the edit back, in one order, each set
-    normalised to 1. In [0, ln 2]. The published code divides by the number of objects besides, which comes
-    of `batchmean` on a vector and is not in the paper.
+    normalised to 1. In [0, ln 2]. The published code divides by the number of objects besides: its
+    `batchmean` takes a vector of objects for a batch.
     """
     total_before, total_after = math.fsum(before), math.fsum(after)
     if total_before <= 0 or total_after <= 0:

@@ -131,7 +131,7 @@ _DEFINITIONS = (
     MetricDefinition(
         "generated_exact_match",
         "GXM",
-        "share of requests whose greedy continuation of the edit prompt, 8 tokens longer than the target, "
+        "share of requests whose greedy continuation of the edit prompt, 4 tokens longer than the target, "
         "begins with the target, ending at a word's end; white space collapsed, case-sensitive",
         "kedit",
         "kedit/greedy-prefix@1",

@@ -60,21 +60,27 @@ class Scorer:
         self.token_budget = token_budget
         self._hidden = hidden or partial(run_whole, model)
 
+    def prepare(self, prompts: Sequence[str]) -> None:
+        """What can be done for many prompts at once before their readings are made: here nothing."""
+
     def score_targets(self, pairs: Sequence[tuple[str, str]]) -> list[TargetScore]:
         """Score each target after its prompt (one space between), in the order given.
 
         Raises:
             BadRecordError: for a target or prompt of no tokens, or one too long for the model.
         """
+        self.prepare([prompt for prompt, _ in pairs])
         readings = [self.target_reading(prompt, target) for prompt, target in pairs]
         return [score_of(*pair) for pair in zip(readings, self.read(readings), strict=True)]
 
     def next_tokens(self, prompts: Sequence[str]) -> list[int]:
         """The most probable next token of each prompt."""
+        self.prepare(prompts)
         return [answer.argmax[-1] for answer in self.read([self.prompt_reading(p) for p in prompts])]
 
     def next_logprobs(self, prompts: Sequence[str], k: int) -> list[list[TokenProbability]]:
         """The `k` most probable next tokens of each prompt, best first."""
+        self.prepare(prompts)
         answers = self.read([self.prompt_reading(prompt) for prompt in prompts], top_k=k)
         return [list(answer.top) for answer in answers]
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from kedit_lifecycle.evaluation.answering import AnsweringSystem, PlainModel
 from kedit_lifecycle.evaluation.request_evaluation import Against, RequestEvaluation, aggregate
 from kedit_lifecycle.evaluation.scores import PromptScore, TargetScore
 from kedit_lifecycle.evaluation.scoring import Reading, Readout, Scorer, score_of
 from kedit_lifecycle.facts.request import EditRequest
 from kedit_lifecycle.models.editable import EditableModel
-from kedit_lifecycle.models.generation import generate as continue_prompts
 from kedit_lifecycle.models.lower_cache import HiddenStates
 from kedit_lifecycle.models.tokens import encode
 
 __all__ = ["BaselineReadings", "RequestEvaluation", "aggregate", "evaluate_requests", "read_neighborhood"]
 
-GENERATED_BEYOND_TARGET = 8  # tokens; part of "kedit/greedy-prefix@1"
+GENERATED_BEYOND_TARGET = 4  # tokens; part of "kedit/greedy-prefix@1"
 FLUENCY_TOKENS, FLUENCY_TOP_K = 100, 5  # prompt and continuation together; part of "kedit/ngram-entropy@1"
 
 
@@ -35,6 +35,10 @@ class _Questions:
         self._scorer = scorer
         self._readings: list[Reading] = []
         self._answers: list[Readout] = []
+
+    def prepare(self, requests: Sequence[EditRequest]) -> None:
+        asked = [(request.question, *request.paraphrases, *request.neighborhood) for request in requests]
+        self._scorer.prepare([prompt for prompts in asked for prompt in prompts])
 
     def ask_target(self, prompt: str, target: str) -> int:
         return self._ask(self._scorer.target_reading(prompt, target))
@@ -106,8 +110,9 @@ def evaluate_requests(
     seed: int = 0,
     token_budget: int = 4096,
     hidden: HiddenStates | None = None,
+    system: AnsweringSystem | None = None,
 ) -> list[RequestEvaluation]:
-    """Evaluate each request on the model as it is now, in order.
+    """Evaluate each request on the model as it is now, in order; on `system`, if given, as a whole.
 
     All prompts of all requests are scored in one bucketed pass. With `generate`, the edit prompt is
     continued greedily, and with `fluency` the request's generation prompts are sampled under `seed`.
@@ -116,7 +121,9 @@ def evaluate_requests(
     Raises:
         BadRecordError: for a prompt or target the tokenizer or the model cannot take.
     """
-    questions = _Questions(Scorer(model, token_budget, hidden))
+    answering = system or PlainModel(model, hidden)
+    questions = _Questions(answering.scorer(token_budget))
+    questions.prepare(requests)
     asked = [_ask(questions, request) for request in requests]
     questions.answer()
     evaluations = [
@@ -126,9 +133,9 @@ def evaluate_requests(
     if before is not None:
         evaluations = [_compared(*pair, before) for pair in zip(evaluations, requests, strict=True)]
     if generate:
-        evaluations = _with_completions(model, evaluations, requests)
+        evaluations = _with_completions(model, answering, evaluations, requests)
     if generate and fluency:
-        evaluations = _with_fluency(model, evaluations, requests, seed)
+        evaluations = _with_fluency(model, answering, evaluations, requests, seed)
     return evaluations
 
 
@@ -139,10 +146,11 @@ def read_neighborhood(
     against: Against = "base",
     token_budget: int = 4096,
     hidden: HiddenStates | None = None,
+    system: AnsweringSystem | None = None,
 ) -> BaselineReadings:
     """The most probable next token at every neighborhood prompt, to compare with after an edit."""
     prompts = sorted({prompt for request in requests for prompt in request.neighborhood})
-    tokens = Scorer(model, token_budget, hidden).next_tokens(prompts)
+    tokens = (system or PlainModel(model, hidden)).scorer(token_budget).next_tokens(prompts)
     return BaselineReadings(dict(zip(prompts, tokens, strict=True)), against)
 
 
@@ -156,11 +164,14 @@ def _compared(
 
 
 def _with_completions(
-    model: EditableModel, evaluations: Sequence[RequestEvaluation], requests: Sequence[EditRequest]
+    model: EditableModel,
+    answering: AnsweringSystem,
+    evaluations: Sequence[RequestEvaluation],
+    requests: Sequence[EditRequest],
 ) -> list[RequestEvaluation]:
     lengths = [evaluation.edit.new.token_count + GENERATED_BEYOND_TARGET for evaluation in evaluations]
     prompts = [request.question.rstrip() for request in requests]
-    continuations = continue_prompts(model, prompts, max(lengths, default=0))
+    continuations = answering.generate(prompts, max(lengths, default=0))
     return [
         replace(evaluation, completion=_text(model, tokens[:length]))
         for evaluation, tokens, length in zip(evaluations, continuations, lengths, strict=True)
@@ -169,12 +180,13 @@ def _with_completions(
 
 def _with_fluency(
     model: EditableModel,
+    answering: AnsweringSystem,
     evaluations: Sequence[RequestEvaluation],
     requests: Sequence[EditRequest],
     seed: int,
 ) -> list[RequestEvaluation]:
     prompts = [prompt for request in requests for prompt in request.generation_prompts]
-    texts = iter(sample_fluency_texts(model, prompts, seed))
+    texts = iter(sample_fluency_texts(model, prompts, seed, answering))
     return [
         replace(
             evaluation,
@@ -185,12 +197,14 @@ def _with_fluency(
     ]
 
 
-def sample_fluency_texts(model: EditableModel, prompts: Sequence[str], seed: int) -> list[str]:
+def sample_fluency_texts(
+    model: EditableModel, prompts: Sequence[str], seed: int, system: AnsweringSystem | None = None
+) -> list[str]:
     """Each prompt with its sampled continuation, up to FLUENCY_TOKENS tokens together, past any EOS."""
     encoded = [encode(model.tokenizer, prompt) for prompt in prompts]
     rooms = [max(FLUENCY_TOKENS - len(ids), 0) for ids in encoded]
-    continuations = continue_prompts(
-        model, prompts, max(rooms, default=0), seed=seed, top_k=FLUENCY_TOP_K, stop_at_eos=False
+    continuations = (system or PlainModel(model)).generate(
+        prompts, max(rooms, default=0), seed=seed, top_k=FLUENCY_TOP_K, stop_at_eos=False
     )
     return [
         _text(model, ids + tokens[:room])

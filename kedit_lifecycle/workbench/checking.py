@@ -70,11 +70,12 @@ def conflicts_within(store: Store, ref: str) -> Iterator[FoundConflicts]:
     """Each live edit of a history with what it clashed with among those before it, oldest first."""
     index = conflict_index()
     for edit in line_edits(store.reader, store.reader.resolve(ref)):
-        if edit.superseded:
-            continue
         request = EditRequest.model_validate(edit.request.payload)
         recorded = RecordedEdit.of(edit.version, edit.position, request)
-        yield FoundConflicts(request, tuple(index.find(request)), recorded)
+        for gone in (one for one in store.reader.supersedes(edit.version) if one.position == edit.position):
+            index.remove(gone.earlier_version, gone.earlier_position)
+        if not edit.superseded:
+            yield FoundConflicts(request, tuple(index.find(request)), recorded)
         index.add(recorded)
 
 

@@ -161,7 +161,7 @@ def _make(
     progress: Progress,
     began: float,
 ) -> _Made:
-    unedited = gate.measuring.unedited(step.requests, measure=measure)
+    unedited = gate.measuring.unedited(step.requests, measure=measure, generate=False)
     before = gate.measuring.now(step.requests, measure="none" if measure == "none" else "requests")
     if measure == "all":
         gate.read_before(step.requests)
@@ -174,13 +174,16 @@ def _make(
     kept = [index for index in range(len(step.requests)) if index not in delta.failures]
     if delta.failures:
         step, unedited, before = _only(kept, step, unedited, before)
+    applying = time.perf_counter()
     applied = bench.model.apply(delta.updates)
     _refuse_overflow(bench.model, applied, step.requests)
+    made = planned + time.perf_counter() - applying
     after = gate.measuring.now(step.requests, measure="none" if measure == "none" else "requests",
                                 before=before)  # fmt: skip
     findings = gate.after(head, step.requests, after.evaluations) if measure == "all" else Findings()
     after = replace(after, whole=whole_model(findings.metrics))
-    timing = {"seconds": time.perf_counter() - began, "seconds_to_plan": planned}
+    seconds = time.perf_counter() - began
+    timing = {"seconds": seconds, "seconds_to_plan": planned, "seconds_to_check": seconds - made}
     return _Made(step, delta, applied, unedited, before, after, findings, kept, timing)
 
 

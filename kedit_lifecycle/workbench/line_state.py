@@ -25,7 +25,8 @@ class LineState:
 
     def __init__(self) -> None:
         self._version = ""
-        self._edits: dict[tuple[int, int], EarlierEdit] = {}
+        self._all: list[EarlierEdit] = []
+        self._edits: dict[tuple[int, int], EarlierEdit] = {}  # the live ones
         self._index: ConflictIndex | None = None
         self._encoder = default_encoder()
         self._monitors: dict[str, HealthMonitor] = {}
@@ -34,9 +35,11 @@ class LineState:
         """Read the line of `version`, unless it is the one at hand."""
         if version.id == self._version:
             return
-        live = [edit for edit in line_edits(store.reader, version) if not edit.superseded]
+        found = line_edits(store.reader, version)
         held = _held(line_request_metrics(store.reader, version, HELD_METRICS))
-        self._edits = {(one.version, one.position): _earlier(one, held) for one in live}
+        self._all = [_earlier(one, held) for one in found]
+        superseded = {(one.version, one.position) for one in found if one.superseded}
+        self._edits = {place: one for one in self._all if (place := _place(one)) not in superseded}
         self._index, self._monitors, self._version = None, {}, version.id
 
     @property
@@ -49,8 +52,10 @@ class LineState:
         """What a new request could clash with."""
         if self._index is None:
             self._index = conflict_index(self._encoder)
-            for edit in self._edits.values():
+            for edit in self._all:  # a superseded one too: what it replaced is known of its slot
                 self._index.add(RecordedEdit.of(edit.version, edit.position, edit.request))
+            for place in [_place(edit) for edit in self._all if _place(edit) not in self._edits]:
+                self._index.remove(*place)
         return self._index
 
     def monitor(self, store: Store, version: VersionRow, limits: HealthLimits) -> HealthMonitor:
@@ -71,14 +76,16 @@ class LineState:
         limits: HealthLimits,
     ) -> None:
         """`version` was committed on top of the one at hand."""
+        for position, (request, holds) in enumerate(zip(requests, held, strict=True)):
+            made = EarlierEdit(version.number, position, request, holds)
+            self._edits[version.number, position] = made
+            self._all.append(made)
+            if self._index is not None:
+                self._index.add(RecordedEdit.of(version.number, position, request))
         for one in supersedes:
             gone = self._edits.pop((one.earlier_version, one.earlier_position), None)
             if gone is not None and self._index is not None:
                 self._index.remove(gone.version, gone.position)
-        for position, (request, holds) in enumerate(zip(requests, held, strict=True)):
-            self._edits[version.number, position] = EarlierEdit(version.number, position, request, holds)
-            if self._index is not None:
-                self._index.add(RecordedEdit.of(version.number, position, request))
         self._monitors = {} if monitor is None else {limits.model_dump_json(): monitor}
         self._version = version.id
 
@@ -103,6 +110,10 @@ def tried(
         one.check: one.value for one in results if one.value is not None and one.check in limits.measures
     }
     return ahead, ahead.add(number, known)
+
+
+def _place(edit: EarlierEdit) -> tuple[int, int]:
+    return (edit.version, edit.position)
 
 
 def _earlier(edit: LineEdit, held: Mapping[tuple[int, int], bool]) -> EarlierEdit:

@@ -89,25 +89,33 @@ class Measuring:
         return Reading(tuple(evaluations), self.whole() if measure == "all" else {})
 
     def unedited(
-        self, requests: Sequence[EditRequest], *, measure: Measure = "all", fluency: bool = False
+        self,
+        requests: Sequence[EditRequest],
+        *,
+        measure: Measure = "all",
+        generate: bool = True,
+        fluency: bool = False,
     ) -> Reading:
         """The base model on the same requests; each is read once."""
         if measure == "none":
             return Reading()
         with self._model.unedited():
-            self._read_unedited(requests, fluency)
+            self._read_unedited(requests, generate, fluency)
             if self._unedited_whole is None and measure == "all":
                 self._unedited_whole = self.whole()
         evaluations = tuple(_at(self._unedited[r.digest], i) for i, r in enumerate(requests))
         return Reading(evaluations, (self._unedited_whole or {}) if measure == "all" else {})
 
-    def _read_unedited(self, requests: Sequence[EditRequest], fluency: bool) -> None:
-        missing = [r for r in requests if r.digest not in self._unedited
-                   or (fluency and not self._unedited[r.digest].fluency_texts)]  # fmt: skip
-        for request, evaluation in zip(
-            missing, evaluate_requests(self._model, missing, fluency=fluency), strict=True
-        ):
-            self._unedited[request.digest] = evaluation
+    def _read_unedited(self, requests: Sequence[EditRequest], generate: bool, fluency: bool) -> None:
+        missing = [
+            request
+            for request in requests
+            if (known := self._unedited.get(request.digest)) is None
+            or (generate and known.completion is None)
+            or (fluency and not known.fluency_texts)
+        ]
+        found = evaluate_requests(self._model, missing, generate=generate, fluency=fluency)
+        self._unedited |= {request.digest: one for request, one in zip(missing, found, strict=True)}
 
     def whole(self) -> dict[str, MetricValue]:
         """Perplexity on the monitor text and drift from the base, of the model as it is."""

@@ -55,6 +55,7 @@ def test_any_text_can_be_taken_apart_and_is_itself(text: str) -> None:
         ("Łódź", "Lodz"),
         ("Averill, Earl", "Earl Averill"),
         ("Earl Averill, Jr.", "Earl Averill"),
+        ("Mr. Charles FitzGerald, 1st Baron Lecale", "Charles FitzGerald, 1st Baron Lecale"),
         ("Apple Inc.", "Apple"),
         ("Kingdom of Norway", "Norway"),
         ("St. Vincent", "Saint Vincent"),

@@ -92,10 +92,12 @@ class NameParts:
 def name_parts(text: str) -> NameParts:
     """Take a name apart: "Kennedy, John F." is "john f kennedy", "Kingdom of Norway" is "norway"."""
     found: list[str] = _PARENTHESES.findall(text)
-    words = _words(_turned(_PARENTHESES.sub("", text).strip() or text))
+    words: list[str] = []
     additions: set[str] = set()
-    while len(words) > 1 and words[0] in _TITLES:
-        additions.add(words.pop(0))
+    for piece in map(_words, _turned(_PARENTHESES.sub("", text).strip() or text)):
+        additions |= _strip_titles(piece)
+        words += piece
+    additions |= _strip_titles(words)
     while len(words) > 1 and words[-1] in _FORMS:
         additions.add(words.pop())
     if len(words) > 2 and words[0] in _POLITIES and words[1] == "of":
@@ -105,11 +107,19 @@ def name_parts(text: str) -> NameParts:
     return NameParts(tuple(core), frozenset(additions), name_key(" ".join(found)) if found else "")
 
 
-def _turned(name: str) -> str:
-    """A name with its family name last, not first and before a comma; a legal form stays where it is."""
+def _strip_titles(words: list[str]) -> set[str]:
+    """Take the titles off the front of a name, as long as something is left; returns them."""
+    titles: set[str] = set()
+    while len(words) > 1 and words[0] in _TITLES:
+        titles.add(words.pop(0))
+    return titles
+
+
+def _turned(name: str) -> tuple[str, ...]:
+    """A name's pieces, the one before a comma last, as in "Kennedy, John"; a legal form stays put."""
     first, comma, rest = name.partition(", ")
     is_form = rest.rstrip(" .").casefold() in _FORMS
-    return f"{rest} {first}" if comma and not is_form and ", " not in rest else name
+    return (rest, first) if comma and not is_form and ", " not in rest else (name,)
 
 
 def _words(name: str) -> list[str]:

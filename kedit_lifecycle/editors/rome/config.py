@@ -50,6 +50,8 @@ _DEFAULTS: dict[tuple[str, int, int], RomeConfig] = {
         optimiser="normalized-momentum",
         learning_rate=0.5,
         clamp_floor=1.0,
+        past_keys=True,
+        covariance_weight=100.0,
     ),
 }
 

@@ -60,14 +60,17 @@ class Rome(Editor[RomeConfig]):
         _check_layer(model, config)
         searches: list[FoundValue] = []
         updates: list[TensorUpdate] = []
-        written = (past or PastKeys()).copy() if config.past_keys else PastKeys()
+        written = past or PastKeys()
+        if len(requests) > 1:
+            written = written.copy()
         with model.trial():
             for request in requests:
                 searches.append(_search(model, request, config, statistics, progress))
                 if not searches[-1].problem:
                     updates.append(_update(model, request, searches[-1], config, statistics, written))
                     model.apply(updates[-1:])
-                    written.add(updates[-1:])
+                    if len(requests) > 1:
+                        written.add(updates[-1:])
         failures = failed_requests(requests, searches)
         pairs = zip(requests, searches, strict=True)
         return WeightDelta(
