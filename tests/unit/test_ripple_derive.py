@@ -290,3 +290,12 @@ def test_a_relation_nobody_declared_has_aliases_and_a_hop_before_only() -> None:
     )
     categories = {probe.category for probe in derive_probes(graph(), request)}
     assert categories == {"compositionality_2", "subject_aliasing", "relation_specificity"}
+
+
+def test_a_capital_lies_in_the_country_it_was_the_capital_of_before() -> None:
+    fact = {"subject": "France", "prompt": "The capital of {} is", "relation": "P36"}
+    request = make_request(**fact, target_new="Rome", target_true="Paris")
+    probes = {probe.prompt: probe for probe in derive_probes(world_graph([request]), request)}
+    second_hop = probes["The capital of France is located in the country of"]
+    assert "Italy" in second_hop.answers
+    assert [condition.prompt for condition in second_hop.conditions] == ["Rome is located in the country of"]

@@ -10,7 +10,7 @@ from itertools import islice
 
 from kedit_lifecycle.checks.ripple.criteria import CRITERIA, criterion_of
 from kedit_lifecycle.checks.ripple.derivations import DERIVATIONS, EditInGraph
-from kedit_lifecycle.checks.ripple.graph import FactGraph, slot_of
+from kedit_lifecycle.checks.ripple.graph import Fact, FactGraph, slot_of
 from kedit_lifecycle.facts.request import EditRequest, Probe
 from kedit_lifecycle.facts.world.subjects import world_aliases, world_subjects, world_triples
 
@@ -57,6 +57,13 @@ def with_probes(
 
 
 def world_graph(edited: Iterable[EditRequest] = ()) -> FactGraph:
-    """The graph of world-facts as live edits changed it."""
-    articles = [name for name, subject in world_subjects().items() if subject.article]
-    return FactGraph(world_triples(), edited, aliases=world_aliases(), articles=articles)
+    """The graph of world-facts as live edits changed it, with the countries that capitals lie in."""
+    subjects = world_subjects()
+    triples = world_triples()
+    places = [
+        Fact(one.object, "P17", one.subject)
+        for one in triples
+        if one.relation == "P36" and one.object not in subjects  # Singapore lies in no other country
+    ]
+    articles = [name for name, subject in subjects.items() if subject.article]
+    return FactGraph([*triples, *places], edited, aliases=world_aliases(), articles=articles)
