@@ -1,4 +1,4 @@
-"""A sentence encoder for tests: the sum of one fixed random vector per word, so that shared words are near."""
+"""A sentence encoder for tests: a sum of one fixed random vector per word, so that shared words are near."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class WordEncoder:
             for text in texts
         ]
         vectors = np.array(rows, dtype=np.float32).reshape(len(texts), self.dimension)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return unit
 
     def _word(self, word: str) -> NDArray[np.float64]:
         seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "big")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kedit_lifecycle.cli.options import AT, DEVICE, SEED
-from kedit_lifecycle.cli.output import Column, emit_json, line, narrate, number, print_table
+from kedit_lifecycle.cli.output import Column, emit_json, line, narrate, number, plain, print_table
 from kedit_lifecycle.cli.progress import ProgressDisplay
 from kedit_lifecycle.cli.session import Session, command, pass_session
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 @click.option("--sample", is_flag=True, help="Draw tokens instead of taking the most probable.")
 @click.option("--temperature", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True)
 @SEED
+@click.option(
+    "--explain", is_flag=True, help="Say what answered: the model, or which fact in memory, and why."
+)
 @click.option("--top", type=click.IntRange(0, 50), default=5, show_default=True, help="Next tokens to list.")
 @DEVICE
 @pass_session
@@ -38,6 +41,7 @@ def ask_command(
     sample: bool,
     temperature: float,
     seed: int,
+    explain: bool,
     top: int,
     device: str,
 ) -> None:
@@ -63,9 +67,28 @@ def ask_command(
         return
     for answer in answers:
         line(f"version {answer.version.number}: {answer.prompt}{answer.text}")
+        if explain:
+            _explain(answer)
     if top:
         line()
         _print_tokens(answers, top)
+
+
+def _explain(answer: Answer) -> None:
+    """Which of the two answered, by which fact, with what score."""
+    route = answer.route
+    if route is None:
+        line("  the model: this version's memory is empty")
+        return
+    score = f"score {number(route.score)}, threshold {number(route.threshold)}"
+    if route.entry is None:
+        line(f"  the model: no fact in memory is about this ({score})")
+    else:
+        fact = f"{route.entry.request.question} → {route.entry.request.target_new}"
+        line(f"  the memory, by version {route.entry.id.version}: {fact} ({score})")
+    for one in route.candidates[:3]:
+        if route.entry is None or one.entry.id != route.entry.id:
+            line(f"    next, {number(one.score)}: {one.entry.request.question} (v{one.entry.id.version})")
 
 
 def _as_json(answer: Answer, top: int) -> dict[str, object]:
@@ -74,6 +97,7 @@ def _as_json(answer: Answer, top: int) -> dict[str, object]:
         "id": answer.version.id,
         "prompt": answer.prompt,
         "text": answer.text,
+        "route": plain(answer.route),
         "top": [{"token": token, "probability": probability} for token, probability in answer.top[:top]],
     }
 

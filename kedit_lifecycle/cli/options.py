@@ -16,7 +16,12 @@ Decorated = Callable[..., Any]
 DEVICE = click.option(
     "--device", default="cpu", show_default=True, envvar="KEDIT_DEVICE", help="cpu, cuda or cuda:N."
 )
-METHOD = click.option("--method", default="rome", show_default=True, help="The editor.")
+METHOD = click.option(
+    "--method",
+    default="rome",
+    show_default=True,
+    help="The editor; serac: into the memory; auto: weights or memory, whichever suits.",
+)
 SEED = click.option("--seed", type=int, default=0, show_default=True, help="Of everything drawn at random.")
 MESSAGE = click.option("-m", "--message", default="", help="Why; kept in the ledger.")
 AT = click.option("--at", default="HEAD", show_default=True, metavar="REF", help="The version.")

@@ -21,12 +21,16 @@ _JOINED = " FROM line JOIN version v ON v.id = line.id JOIN "
 
 @dataclass(frozen=True, slots=True)
 class LineEdit:
-    """An edit on a line: version number, position there, and whether a later one took its place."""
+    """An edit on a line: version number, position there, and whether a later one took its place.
+
+    `operation` is its version's: `memory` where the edit is kept outside the weights.
+    """
 
     version: int
     position: int
     request: RequestDraft
     superseded: bool
+    operation: str
 
 
 def line_edits(reader: LedgerReader, version: VersionRow, *, above: int = 0) -> list[LineEdit]:
@@ -39,10 +43,12 @@ def line_edits(reader: LedgerReader, version: VersionRow, *, above: int = 0) -> 
     """
     gone = superseded_on_line(reader, version, above=above)
     columns = ", ".join(f"r.{name.strip()}" for name in REQUEST_COLUMNS.split(","))
-    query = f"{ANCESTORS}SELECT v.number, r.position, {columns}{_JOINED}"
+    query = f"{ANCESTORS}SELECT v.number, r.position, v.operation, {columns}{_JOINED}"
     query += "edit_request r ON r.version = v.number WHERE v.depth > ? ORDER BY v.depth, r.position"
     rows = reader.select(query, version.id, above + 1, above)
-    return [LineEdit(row[0], row[1], request_draft(row[2:]), (row[0], row[1]) in gone) for row in rows]
+    return [
+        LineEdit(row[0], row[1], request_draft(row[3:]), (row[0], row[1]) in gone, row[2]) for row in rows
+    ]
 
 
 def superseded_on_line(reader: LedgerReader, version: VersionRow, *, above: int = 0) -> set[tuple[int, int]]:
@@ -78,3 +84,13 @@ def line_request_metrics(
     query += f" WHERE m.request IS NOT NULL AND m.metric IN ({marks}) ORDER BY v.depth, m.number"
     rows = reader.select(query, version.id, 0, *metrics)
     return [(row[0], row[1], row[2], float("nan") if row[3] is None else row[3]) for row in rows]
+
+
+def kept_requests(reader: LedgerReader, operation: str) -> list[tuple[int, int, RequestDraft]]:
+    """(version number, position, request) of every version of an operation, on whatever line, in order."""
+    columns = ", ".join(f"r.{name.strip()}" for name in REQUEST_COLUMNS.split(","))
+    query = (
+        f"SELECT r.version, r.position, {columns} FROM version v JOIN edit_request r ON r.version = v.number"
+        " WHERE v.operation = ? ORDER BY r.version, r.position"
+    )
+    return [(row[0], row[1], request_draft(row[2:])) for row in reader.select(query, operation)]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import ValidationError
+from torch import Tensor
 
 from kedit_lifecycle.checks.gate import Decision, Policy, decide
+from kedit_lifecycle.checks.result import CheckResult
 from kedit_lifecycle.editors import Editor, EditorConfig
 from kedit_lifecycle.editors.statistics import Statistics
 from kedit_lifecycle.errors import EditFailedError, UsageError
@@ -24,6 +26,7 @@ from kedit_lifecycle.ledger.records import (
     VersionRow,
 )
 from kedit_lifecycle.ledger.store import Store
+from kedit_lifecycle.memory.system import RoutedModel
 from kedit_lifecycle.models.delta import WeightDelta
 from kedit_lifecycle.models.editable import AppliedUpdate, EditableModel, Fingerprints
 from kedit_lifecycle.models.fingerprints import to_canonical
@@ -34,6 +37,8 @@ from kedit_lifecycle.workbench.history import metric_draft
 from kedit_lifecycle.workbench.measuring import Measure, Reading, whole_model
 from kedit_lifecycle.workbench.outcomes import EditOutcome
 from kedit_lifecycle.workbench.past import PastKeysAt
+from kedit_lifecycle.workbench.remembering import Memory
+from kedit_lifecycle.workbench.serac import MEMORY, Serac, SeracConfig
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,12 @@ class Step:
     message: str
     run: Mapping[str, Any] | None = None
     profile: str | None = None  # digest of the profile that the settings were taken from
+    route: Mapping[str, Any] | None = None  # why `auto` chose this method
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the facts go into the memory instead of the weights."""
+        return isinstance(self.editor, Serac)
 
 
 @dataclass(frozen=True)
@@ -58,15 +69,8 @@ class Bench:
     statistics: Statistics
     author: str
     command: str
+    memory: Memory
     past: PastKeysAt = field(default_factory=PastKeysAt)
-    memory: MemoryRoute | None = None
-
-
-class MemoryRoute(Protocol):
-    """Where a fact goes that is not to be written into the weights."""
-
-    def keep(self, head: VersionRow, step: Step, attempted: EditOutcome) -> EditOutcome:
-        """Keep the step's facts outside the weights: one version on top of `head`."""
 
 
 def configure(editor: Editor[Any], model: EditableModel, overrides: Mapping[str, Any] | None) -> EditorConfig:
@@ -97,43 +101,56 @@ def edit_once(
     dry_run: bool,
     progress: Progress,
     last: bool = True,
+    choosy: bool = False,
 ) -> EditOutcome:
     """Carry out one step on the model at `head`, as far as the gate lets it.
 
     `last`: there is no other way left to make the edit, so that what would be tried again is rejected.
+    `choosy`: there is, and it is taken where the gate takes this one back, or the edit does not hold.
 
     On any error or interruption, and where the gate takes the step back, the weights are as before.
     """
     began = time.perf_counter()
     against = gate.before(head, step.requests)
-    decision = _settled(bench, decide(gate.policy, [against.result]), last)
+    decision = _settled(step, decide(gate.policy, [against.result]), last=last)
     if not decision.commits:
         outcome = _unmade(step, against, decision, time.perf_counter() - began)
         return outcome if dry_run else _taken_back(bench, head, step, outcome, gate)
     saved = bench.model.masters
     try:
-        made = _make(bench, head, step, gate, measure, progress, began)
+        made = _make(bench, head, step, gate, against, measure, progress, began)
         found = [against.result, *made.findings.results]
-        decision = _settled(bench, decide(gate.policy, found), last)
+        decision = _settled(step, decide(gate.policy, found), last=last, choosy_of=found if choosy else ())
         outcome = _outcome(made, against, decision)
         if dry_run or not decision.commits:
-            bench.model.restore(saved)
+            _take_back(bench, saved, step)
         else:
             outcome = _commit(bench, head, made, outcome, against, gate)
     except BaseException:
-        bench.model.restore(saved)
+        _take_back(bench, saved, step)
         raise
     if dry_run or decision.commits:
         return outcome
     return _taken_back(bench, head, made.step, outcome, gate)
 
 
-def _settled(bench: Bench, decision: Decision, last: bool) -> Decision:
-    """The decision, where it cannot be done: rejected instead."""
-    if decision.action == "retry" and last:
+def _take_back(bench: Bench, saved: Mapping[str, Tensor], step: Step) -> None:
+    bench.model.restore(saved)
+    if step.remembers:
+        bench.memory.forget_tried()
+
+
+def _settled(
+    step: Step, decision: Decision, *, last: bool, choosy_of: Sequence[CheckResult] = ()
+) -> Decision:
+    """The decision; where it cannot be done: rejected instead. What did not turn out well is tried again."""
+    missed = [one for one in choosy_of if one.check == "efficacy" and one.verdict != "pass"]
+    if choosy_of and (missed or not decision.commits):
+        reasons = decision.reasons or tuple(f"{one.check}: {one.message}" for one in missed)
+        return Decision("retry", reasons)
+    nowhere_else = decision.action == "memory" and step.remembers
+    if nowhere_else or (decision.action == "retry" and last):
         return Decision("reject", decision.reasons)
-    if decision.action == "memory" and bench.memory is None:
-        return Decision("reject", (*decision.reasons, "memory: this store has none to keep the fact in"))
     return decision
 
 
@@ -148,6 +165,7 @@ class _Made:
     before: Reading
     after: Reading
     findings: Findings
+    memory: str  # the fingerprint of the memory after it
     kept: Sequence[int]  # places of the requests that got an update
     timing: Mapping[str, float]
 
@@ -157,14 +175,17 @@ def _make(
     head: VersionRow,
     step: Step,
     gate: Gatekeeper,
+    against: Contradictions,
     measure: Measure,
     progress: Progress,
     began: float,
 ) -> _Made:
+    reading: Measure = "none" if measure == "none" else "requests"
     unedited = gate.measuring.unedited(step.requests, measure=measure, generate=False)
-    before = gate.measuring.now(step.requests, measure="none" if measure == "none" else "requests")
+    parent = bench.memory.system_at(head)
+    before = gate.measuring.now(step.requests, measure=reading, system=parent)
     if measure == "all":
-        gate.read_before(step.requests)
+        gate.read_before(step.requests, parent)
     past = bench.past.at(bench.store, head)
     planning = time.perf_counter()
     delta = step.editor.plan(
@@ -178,13 +199,27 @@ def _make(
     applied = bench.model.apply(delta.updates)
     _refuse_overflow(bench.model, applied, step.requests)
     made = planned + time.perf_counter() - applying
-    after = gate.measuring.now(step.requests, measure="none" if measure == "none" else "requests",
-                                before=before)  # fmt: skip
-    findings = gate.after(head, step.requests, after.evaluations) if measure == "all" else Findings()
+    memory, system = _memory_after(bench, head, step, against)
+    after = gate.measuring.now(step.requests, measure=reading, before=before, system=system)
+    findings = Findings()
+    if measure == "all":
+        findings = gate.after(head, step.requests, after.evaluations, system)
     after = replace(after, whole=whole_model(findings.metrics))
     seconds = time.perf_counter() - began
     timing = {"seconds": seconds, "seconds_to_plan": planned, "seconds_to_check": seconds - made}
-    return _Made(step, delta, applied, unedited, before, after, findings, kept, timing)
+    return _Made(step, delta, applied, unedited, before, after, findings, memory, kept, timing)
+
+
+def _memory_after(
+    bench: Bench, head: VersionRow, step: Step, against: Contradictions
+) -> tuple[str, RoutedModel | None]:
+    """The fingerprint of the memory with the step made, and the system that answers then."""
+    if not step.remembers and not (head.memory and against.supersedes):
+        return head.memory, bench.memory.system_at(head)
+    config = step.config if isinstance(step.config, SeracConfig) else bench.memory.config_at(head)
+    added = step.requests if step.remembers else ()
+    entries = bench.memory.entries_after(head, added, against.supersedes)
+    return bench.memory.fingerprint(entries, config), bench.memory.system(entries, config)
 
 
 def _outcome(made: _Made, against: Contradictions, decision: Decision) -> EditOutcome:
@@ -237,6 +272,8 @@ def _commit(
     ]
     draft = _draft(bench, head, made, outcome, supersedes, gate.policy)
     version = bench.store.commit(draft, author=bench.author, command=bench.command)
+    if made.step.remembers:
+        bench.memory.committed()
     bench.past.advance(bench.store, version, made.delta.updates)
     gate.committed(version, made.step.requests, made.findings, supersedes)
     return replace(outcome, version=version)
@@ -324,7 +361,7 @@ def _draft(
     }
     return VersionDraft(
         parent=head.id,
-        operation="edit" if len(step.requests) == 1 else "batch",
+        operation=_operation(step),
         editor=step.editor.name,
         config={
             **step.config.model_dump(mode="json"),
@@ -336,6 +373,7 @@ def _draft(
         requests=[request_draft(request) for request in step.requests],
         updates=[_keep(bench.store, one) for one in made.applied],
         tensors=tensors,
+        memory=made.memory,
         run=step.run,
         checkpoint=_checkpoint(bench, head, tensors),
         metrics=made.unedited.metric_drafts(0) + after.metric_drafts() + found,
@@ -347,8 +385,15 @@ def _draft(
             **made.timing,
             "warnings": [*delta.warnings, *delta.failures.values()],
             "gate": gate,
+            **({"route": dict(step.route)} if step.route else {}),
         },
     )
+
+
+def _operation(step: Step) -> str:
+    if step.remembers:
+        return MEMORY
+    return "edit" if len(step.requests) == 1 else "batch"
 
 
 def _state(fingerprints: Fingerprints) -> TensorState:

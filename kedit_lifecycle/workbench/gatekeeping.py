@@ -10,6 +10,7 @@ from kedit_lifecycle.checks.conflict import SEVERITIES, Conflict
 from kedit_lifecycle.checks.gate import Policy
 from kedit_lifecycle.checks.result import CheckResult, Verdict
 from kedit_lifecycle.checks.ripple import ProbeReadings, read_probes, ripple_check, ripple_report
+from kedit_lifecycle.evaluation.answering import AnsweringSystem
 from kedit_lifecycle.evaluation.request_evaluation import RequestEvaluation
 from kedit_lifecycle.evaluation.scores import MetricValue
 from kedit_lifecycle.facts.request import EditRequest
@@ -51,6 +52,8 @@ class Gatekeeper:
     line: LineState
     policy: Policy
     supersede: bool = False
+    replacing: tuple[Supersession, ...] = ()
+    """Edits that the step takes the place of, whatever it says."""
     _probes: ProbeReadings | None = field(default=None, init=False)
 
     def before(self, head: VersionRow, requests: Sequence[EditRequest]) -> Contradictions:
@@ -61,6 +64,10 @@ class Gatekeeper:
             for position, request in enumerate(requests)
             for one in self.line.index.find(request)
         ]
+        if self.replacing:
+            gone = {(one.earlier_version, one.earlier_position) for one in self.replacing}
+            found = [(position, one) for position, one in found if one.with_.where not in gone]
+            return Contradictions(conflict_check([one for _, one in found]), _hint(found), self.replacing)
         if not self.supersede:
             return Contradictions(conflict_check([one for _, one in found]), _hint(found))
         replaced = [(position, one) for position, one in found if one.severity == "refuse"]
@@ -72,32 +79,34 @@ class Gatekeeper:
             ),
         )
 
-    def read_before(self, requests: Sequence[EditRequest]) -> None:
-        """Ask the parent what the probes need."""
-        requests = self._asked(requests)
-        self._probes = read_probes(self.model, requests) if any(r.probes for r in requests) else None
+    def read_before(self, requests: Sequence[EditRequest], system: AnsweringSystem | None = None) -> None:
+        """Ask the parent, with its memory, what the probes need."""
+        asked, self._probes = self._asked(requests), None
+        if any(request.probes for request in asked):
+            self._probes = read_probes(self.model, asked, system=system)
 
     def after(
         self,
         head: VersionRow,
         requests: Sequence[EditRequest],
         evaluations: Sequence[RequestEvaluation],
+        system: AnsweringSystem | None = None,
     ) -> Findings:
-        """Check the candidate, whose parent is `head`."""
+        """Check the candidate, whose parent is `head`; `system` answers for it, its memory included."""
         place = head.depth + 1  # not its number, which another branch may take
-        reading = self.measuring.health.run(place, requests, evaluations, self.line.edits)
-        results = [*reading.results, *self._ripple(requests)]
+        reading = self.measuring.health.run(place, requests, evaluations, self.line.edits, system=system)
+        results = [*reading.results, *self._ripple(requests, system)]
         monitor = self.line.monitor(self.store, head, self.policy.limits)
         ahead, state = tried(monitor, self.store.reader.last_number() + 1, results, self.policy.limits)
         held = next((one.detail.get("held", ()) for one in results if one.check == "efficacy"), ())
         return Findings((*results, collapse_check(state)), reading.metrics, tuple(held), ahead)
 
-    def _ripple(self, requests: Sequence[EditRequest]) -> list[CheckResult]:
+    def _ripple(self, requests: Sequence[EditRequest], system: AnsweringSystem | None) -> list[CheckResult]:
         if self._probes is None:
             return []
         asked = self._asked(requests)
-        report = ripple_report(self._probes, read_probes(self.model, asked, parent=self._probes), asked)
-        return [ripple_check(report)]
+        now = read_probes(self.model, asked, parent=self._probes, system=system)
+        return [ripple_check(ripple_report(self._probes, now, asked))]
 
     def _asked(self, requests: Sequence[EditRequest]) -> list[EditRequest]:
         """The requests with as many probes as one edit may cost."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from kedit_lifecycle.checks.health.checks import HealthChecks
+from kedit_lifecycle.evaluation.answering import AnsweringSystem
 from kedit_lifecycle.evaluation.request_evaluation import Against
 from kedit_lifecycle.evaluation.scores import MetricValue
 from kedit_lifecycle.evaluation.suite import (
@@ -76,8 +77,9 @@ class Measuring:
         before: Reading | None = None,
         against: Against = "parent",
         fluency: bool = False,
+        system: AnsweringSystem | None = None,
     ) -> Reading:
-        """The model as it is.
+        """The model as it is, or the system with its memory.
 
         With `before`, the share of neighborhood prompts left unchanged since then too; `against` says
         whether that was the parent version or the base.
@@ -85,7 +87,9 @@ class Measuring:
         if measure == "none":
             return Reading()
         baseline = None if before is None else _next_tokens(before, requests, against)
-        evaluations = evaluate_requests(self._model, requests, before=baseline, fluency=fluency)
+        evaluations = evaluate_requests(
+            self._model, requests, before=baseline, fluency=fluency, system=system
+        )
         return Reading(tuple(evaluations), self.whole() if measure == "all" else {})
 
     def unedited(

@@ -12,6 +12,7 @@ from kedit_lifecycle.evaluation.request_evaluation import RequestEvaluation
 from kedit_lifecycle.evaluation.scores import MetricValue
 from kedit_lifecycle.facts.request import EditRequest
 from kedit_lifecycle.ledger.records import AnswerDraft, VersionRow
+from kedit_lifecycle.memory.routing import Route
 
 MetricTable = Mapping[str, MetricValue]
 
@@ -61,12 +62,16 @@ class ApplySummary:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a version says to a prompt, with the most probable next tokens as (text, probability)."""
+    """What a version says to a prompt, with the most probable next tokens as (text, probability).
+
+    `route` says whether the model or an edit in memory answered; None where the memory is empty.
+    """
 
     prompt: str
     text: str
     version: VersionRow
     top: tuple[tuple[str, float], ...]
+    route: Route | None = None
 
 
 @dataclass(frozen=True)

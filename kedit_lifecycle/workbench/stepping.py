@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from kedit_lifecycle.checks.gate import Retry
-from kedit_lifecycle.editors import get_editor
 from kedit_lifecycle.errors import GateError
 from kedit_lifecycle.ledger.records import VersionRow
 from kedit_lifecycle.progress import Progress
+from kedit_lifecycle.workbench.auto import choose
 from kedit_lifecycle.workbench.editing import Bench, Step, configure, edit_once
 from kedit_lifecycle.workbench.gatekeeping import Gatekeeper
 from kedit_lifecycle.workbench.measuring import Measure
 from kedit_lifecycle.workbench.outcomes import EditOutcome
+from kedit_lifecycle.workbench.serac import Auto, Serac, find_method
 
 
 def carry_out(
@@ -25,7 +27,13 @@ def carry_out(
     dry_run: bool,
     progress: Progress,
 ) -> EditOutcome:
-    """Make one step; where the policy asks for another try, make it in the ways it names, in order."""
+    """Make one step; where the policy asks for another try, make it in the ways it names, in order.
+
+    Where it sends the fact to the memory, that is one more way. A step of `auto` is tried in the weights
+    and in the memory, in the order that it chooses.
+    """
+    if isinstance(step.editor, Auto):
+        return _choose_way(bench, head, step, gate, measure, dry_run, progress)
     ways = [step, *(_other_way(bench, step, retry) for retry in gate.policy.retries)]
     for place, way in enumerate(ways):
         last = place == len(ways) - 1
@@ -34,14 +42,40 @@ def carry_out(
         )
         if outcome.decision.action != "retry":
             break
-    if outcome.decision.action == "memory" and bench.memory is not None and not dry_run:
-        return bench.memory.keep(head, step, outcome)
+    if outcome.decision.action == "memory" and not dry_run:
+        way = _other_way(bench, step, Retry(method=Serac.name), outcome.decision.reasons)
+        return edit_once(bench, head, way, gate=gate, measure=measure, dry_run=False, progress=progress)
     return outcome
 
 
-def _other_way(bench: Bench, step: Step, retry: Retry) -> Step:
-    editor = get_editor(retry.method)
-    return replace(step, editor=editor, config=configure(editor, bench.model, retry.config), profile=None)
+def _choose_way(
+    bench: Bench,
+    head: VersionRow,
+    step: Step,
+    gate: Gatekeeper,
+    measure: Measure,
+    dry_run: bool,
+    progress: Progress,
+) -> EditOutcome:
+    choice = choose(bench.store.reader, head, step.requests, gate.before(head, step.requests))
+    for place, method in enumerate(choice.methods):
+        editor = find_method(method)
+        config = configure(editor, bench.model, None)
+        way = replace(step, editor=editor, config=config, route=choice.as_json(method))
+        last = place == len(choice.methods) - 1
+        outcome = edit_once(
+            bench, head, way, gate=gate, measure=measure, dry_run=dry_run, progress=progress, choosy=not last
+        )
+        if outcome.decision.action != "retry":
+            break
+    return outcome
+
+
+def _other_way(bench: Bench, step: Step, retry: Retry, reasons: Sequence[str] = ()) -> Step:
+    editor = find_method(retry.method)
+    config = configure(editor, bench.model, retry.config)
+    route = {"instead_of": step.editor.name, "reasons": list(reasons)} if reasons else step.route
+    return replace(step, editor=editor, config=config, profile=None, route=route)
 
 
 def refusal(outcome: EditOutcome) -> GateError:

@@ -18,14 +18,14 @@ from kedit_lifecycle.editors import get_editor
 from kedit_lifecycle.editors.statistics import Statistics, StatisticsEntry, open_statistics
 from kedit_lifecycle.editors.statistics.corpus import Corpus
 from kedit_lifecycle.errors import ModelError, RefusedError, UsageError
+from kedit_lifecycle.evaluation.answering import PlainModel
 from kedit_lifecycle.evaluation.scores import MetricValue
-from kedit_lifecycle.evaluation.scoring import Scorer
 from kedit_lifecycle.facts.request import EditRequest
 from kedit_lifecycle.ledger.making import refuse_existing
-from kedit_lifecycle.ledger.records import VersionRow
+from kedit_lifecycle.ledger.records import Supersession, VersionRow
 from kedit_lifecycle.ledger.store import Store
+from kedit_lifecycle.memory.entry import MemoryEntry
 from kedit_lifecycle.models.editable import EditableModel
-from kedit_lifecycle.models.generation import generate
 from kedit_lifecycle.models.sanity import check_sanity
 from kedit_lifecycle.models.sources import DEFAULT_MODEL, load_model
 from kedit_lifecycle.progress import Progress, silent
@@ -39,7 +39,9 @@ from kedit_lifecycle.workbench.history import live_requests
 from kedit_lifecycle.workbench.line_state import LineState
 from kedit_lifecycle.workbench.measuring import Measure, Measuring
 from kedit_lifecycle.workbench.outcomes import Answer, ApplySummary, EditOutcome, Evaluation
+from kedit_lifecycle.workbench.remembering import Memory
 from kedit_lifecycle.workbench.sequence import RUN_EVENT, RunPlan, started, steps_done
+from kedit_lifecycle.workbench.serac import find_method
 from kedit_lifecycle.workbench.stepping import carry_out, refusal
 from kedit_lifecycle.workbench.summary import ApplyTally
 
@@ -169,7 +171,8 @@ class Workbench:
     def _adopt(self, model: EditableModel) -> None:
         path, blobs = self.store.path / "stats", self.store.blobs
         statistics = open_statistics(model, path, blobs, self._progress, may_write=lambda: self._may_write)
-        self._bench = Bench(self.store, model, statistics, self.author, self.command)
+        memory = Memory(self.store, model, self._progress)
+        self._bench = Bench(self.store, model, statistics, self.author, self.command, memory)
 
     def checkout_model(self, ref: str = "HEAD") -> EditableModel:
         """The model with exactly the weights of a version, every fingerprint compared.
@@ -213,7 +216,7 @@ class Workbench:
         with self._writing(dry_run):
             head = self.store.reader.head()
             bench = self._at(head)
-            editor = get_editor(method)
+            editor = find_method(method)
             digest, config = self._from_profile(profile, method, config)
             settings = configure(editor, bench.model, config)
             step = Step(editor, settings, (request,), seed, message, profile=digest)
@@ -284,7 +287,7 @@ class Workbench:
         with self._writing():
             head = self.store.reader.head()
             bench = self._at(head)
-            editor = get_editor(method)
+            editor = find_method(method)
             digest, config = self._from_profile(profile, method, config)
             settings = configure(editor, bench.model, config)
             values = settings.model_dump(mode="json") | ({"profile": digest} if digest else {})
@@ -376,13 +379,16 @@ class Workbench:
         if not prompt.strip():
             raise UsageError("the prompt is empty")
         version = self.store.reader.resolve(ref)
-        model = self._at(version).model
+        bench = self._at(version)
+        memory, tokenizer = bench.memory.system_at(version), bench.model.tokenizer
+        self.notes += bench.memory.take_notes()
+        system = memory or PlainModel(bench.model)
         chosen = seed if sample else None
-        ids = generate(model, [prompt], max_new_tokens, seed=chosen, temperature=temperature)[0]
-        text = model.tokenizer.decode(ids, skip_special_tokens=True)
-        best = Scorer(model).next_logprobs([prompt], top)[0]
-        tokens = tuple((model.tokenizer.decode([one.token]), one.probability) for one in best)
-        return Answer(prompt, text, version, tokens)
+        ids = system.generate([prompt], max_new_tokens, seed=chosen, temperature=temperature)[0]
+        text = tokenizer.decode(ids, skip_special_tokens=True)
+        best = system.scorer().next_logprobs([prompt], top)[0]
+        tokens = tuple((tokenizer.decode([one.token]), one.probability) for one in best)
+        return Answer(prompt, text, version, tokens, memory.routes([prompt])[0] if memory else None)
 
     def evaluate(
         self,
@@ -394,10 +400,10 @@ class Workbench:
     ) -> Evaluation:
         """Evaluate requests at a version beside the unedited model; nothing is written."""
         version = self.store.reader.resolve(ref)
-        self._at(version)
+        system = self._at(version).memory.system_at(version)
         measuring = self.measured_by(load_policy(DEFAULT_POLICY))
         unedited = measuring.unedited(requests, fluency=fluency)
-        now = measuring.now(requests, fluency=fluency, before=unedited, against="base")
+        now = measuring.now(requests, fluency=fluency, before=unedited, against="base", system=system)
         numbers = tuple(versions) or (0,) * len(requests)
         return Evaluation(version, tuple(requests), numbers, now.evaluations, now.table(), unedited.table())
 
@@ -426,6 +432,56 @@ class Workbench:
 
             record_evaluation(self.store, result, [p for _, p, _ in line], self.author, self.command)
         return result
+
+    def consolidate(
+        self,
+        versions: Sequence[int] = (),
+        *,
+        method: str = "memit",
+        config: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        message: str = "",
+        policy: str | Policy = DEFAULT_POLICY,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> EditOutcome:
+        """Write facts of the memory into the weights as one batch, and drop them from the memory.
+
+        Of these versions, or all that it holds. One version, one undo; where the policy does not let the
+        batch pass, the memory keeps them.
+
+        Raises:
+            RefusedError: the memory holds none of them.
+            GateError: the policy did not let it pass.
+        """
+        with self._writing(dry_run):
+            head = self.store.reader.head()
+            bench = self._at(head)
+            chosen = [e for e in bench.memory.entries(head) if not versions or e.id.version in versions]
+            if not chosen:
+                raise RefusedError("the memory at HEAD holds none of these facts", hint="kedit memory list")
+            editor = get_editor(method)
+            requests = tuple(entry.request for entry in chosen)
+            step = Step(editor, configure(editor, bench.model, config), requests, seed, message)
+            gate = self._gatekeeper(policy, supersede=False, dry_run=dry_run)
+            gate.replacing = tuple(Supersession(place, *entry.id) for place, entry in enumerate(chosen))
+            outcome = carry_out(
+                bench,
+                head,
+                step,
+                gate=gate,
+                measure="all",
+                dry_run=dry_run,
+                progress=progress or self._progress,
+            )
+            self._follow(outcome)
+        if outcome.version is None and not dry_run:
+            raise refusal(outcome)
+        return outcome
+
+    def memory_entries(self, ref: str = "HEAD") -> list[MemoryEntry]:
+        """The facts that the memory of a version holds, oldest first."""
+        return self._ready().memory.entries(self.store.reader.resolve(ref))
 
     # Moving in history
 

@@ -14,6 +14,7 @@ from kedit_lifecycle.checks.health.sampling import EarlierEdit, choose_earlier
 from kedit_lifecycle.checks.health.unedited import Unedited, prediction_metrics, read_monitor
 from kedit_lifecycle.checks.health.weights import weight_changes
 from kedit_lifecycle.checks.result import CheckResult
+from kedit_lifecycle.evaluation.answering import AnsweringSystem
 from kedit_lifecycle.evaluation.registry import measured
 from kedit_lifecycle.evaluation.request_evaluation import RequestEvaluation
 from kedit_lifecycle.evaluation.scores import MetricValue
@@ -75,8 +76,11 @@ class HealthChecks:
         earlier: Sequence[EarlierEdit] = (),
         *,
         full: bool | None = None,
+        system: AnsweringSystem | None = None,
     ) -> HealthReading:
         """Check the model as it is, `requests` just applied to it, on its way to be `version`.
+
+        `system`, if given, answers for the model when edits are asked, with its memory.
 
         `evaluations` are the requests' readings on this model, with `neighborhood_before` those on the
         parent; `earlier` the live edits of the versions before. The same model, version and edits give
@@ -85,7 +89,7 @@ class HealthChecks:
         full = self.full(version) if full is None else full
         reading = HealthReading((self._judge.efficacy(evaluations), self._judge.neighborhood(evaluations)))
         reading += self.whole_model()
-        reading += self.retention(version, requests, earlier, full=full)
+        reading += self.retention(version, requests, earlier, full=full, system=system)
         return reading + self.degeneracy() if full else reading
 
     def whole_model(self) -> HealthReading:
@@ -112,6 +116,7 @@ class HealthChecks:
         earlier: Sequence[EarlierEdit],
         *,
         full: bool = False,
+        system: AnsweringSystem | None = None,
     ) -> HealthReading:
         """A sample of the earlier edits, and those related to `requests`, asked again."""
         chosen = choose_earlier(
@@ -122,7 +127,8 @@ class HealthChecks:
             seed=self._budget.seed,
             version=version,
         )
-        found = ask_again(Scorer(self._model, hidden=self.lower), chosen)
+        scorer = system.scorer() if system else Scorer(self._model, hidden=self.lower)
+        found = ask_again(scorer, chosen)
         return HealthReading((self._judge.retention(found),), tuple(found.metrics()))
 
     def degeneracy(self) -> HealthReading:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from kedit_lifecycle.checks.ripple.answers import ANSWER_TOKENS, answer_given
 from kedit_lifecycle.checks.ripple.criteria import conditions_of
 from kedit_lifecycle.errors import UsageError
+from kedit_lifecycle.evaluation.answering import AnsweringSystem, PlainModel
 from kedit_lifecycle.facts.request import EditRequest, Probe
 from kedit_lifecycle.models.editable import EditableModel
-from kedit_lifecycle.models.generation import generate
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +42,24 @@ class ProbeReadings:
 
 
 def read_probes(
-    model: EditableModel, requests: Sequence[EditRequest], *, parent: ProbeReadings | None = None
+    model: EditableModel,
+    requests: Sequence[EditRequest],
+    *,
+    parent: ProbeReadings | None = None,
+    system: AnsweringSystem | None = None,
 ) -> ProbeReadings:
     """Continue the probes' prompts greedily on the model as it is now, all in one call.
 
     On the parent, before the edit, conditions are read too. After it, given the readings of the parent,
-    only what counts is: the probes whose conditions held there.
+    only what counts is: the probes whose conditions held there. `system`, if given, answers for the model.
 
     Raises:
         BadRecordError: for a prompt of no tokens, or one that leaves no room for the answer.
         UsageError: if `parent` has not read these requests.
     """
     prompts = sorted(set(_prompts(requests, parent)))
-    rows = generate(model, [prompt.rstrip() for prompt in prompts], ANSWER_TOKENS)
+    answering = system or PlainModel(model)
+    rows = answering.generate([prompt.rstrip() for prompt in prompts], ANSWER_TOKENS)
     texts = (
         model.tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         for row in rows
