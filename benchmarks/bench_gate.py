@@ -2,8 +2,8 @@
 
     python benchmarks/bench_gate.py [--healthy 200] [--limit 80] [--seed 0]
 
-First the same edits are made by ROME without its clamp, early stopping or weight decay: under `observe`
-until perplexity has been above 1.5 × the unedited model's for six edits, then as many of them under
+First the same edits are made by ROME without clamp, early stopping, weight decay, covariance or any care for
+the model: under `observe` until perplexity has been above 1.5 × the unedited model's for six edits, then as many of them under
 `guarded`. Then a run of MEMIT, one fact at a time, in which every state but "healthy" is a false alarm.
 The cost of the checks is their time as a ratio to the time of finding the edits, in the healthy run.
 """
@@ -35,8 +35,13 @@ UNCLAMPED: dict[str, Any] = {
     "stop_probability": None,
     "stop_loss": 0,
     "weight_decay": 0,
+    "kl_factor": 0,
     "optimiser": "adam",
-    "steps": 25,
+    "learning_rate": 1.0,
+    "steps": 20,
+    "variant": "original",
+    "covariance": False,
+    "past_keys": False,
 }
 
 
