@@ -3,8 +3,9 @@
     python benchmarks/bench_gate.py [--healthy 200] [--limit 80] [--seed 0]
 
 First the same edits are made by ROME without clamp, early stopping, weight decay, covariance or any care for
-the model: under `observe` until perplexity has been above 1.5 × the unedited model's for six edits, then as many of them under
-`guarded`. Then a run of MEMIT, one fact at a time, in which every state but "healthy" is a false alarm.
+the model: under `observe` until perplexity has been above 1.5 × the unedited model's for six edits, then as
+many of them under `guarded`. Then a run of MEMIT, one fact at a time, in which every state but "healthy" is a
+false alarm.
 The cost of the checks is their time as a ratio to the time of finding the edits, in the healthy run.
 """
 
