@@ -34,9 +34,11 @@ class Job:
     threads: int = 1
 
 
-def job_of(store: Path, requests: Sequence[EditRequest], config: Mapping[str, Any]) -> Job:
+def job_of(
+    store: Path, requests: Sequence[EditRequest], config: Mapping[str, Any], method: str = "rome"
+) -> Job:
     """The job of these requests."""
-    return Job(str(store), [request.model_dump(mode="json") for request in requests], config)
+    return Job(str(store), [request.model_dump(mode="json") for request in requests], config, method)
 
 
 def carry_out(
