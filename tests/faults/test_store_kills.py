@@ -155,7 +155,7 @@ def test_killed_at_random_moments_a_run_ends_with_the_same_ids(tmp_path: Path) -
     moments = random.Random(5)
     kills = 0
     while True:
-        finished = _run_and_kill(path, after=moments.uniform(0.0, 0.1))
+        finished = _run_and_kill(path, after=moments.uniform(0.0, 0.1 + kills / 1000))
         with assert_whole(path) as store:
             ids = [version.id for version in reversed(store.reader.log("HEAD", 100))][1:]
         assert ids == expected[: len(ids)]

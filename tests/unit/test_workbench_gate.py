@@ -202,12 +202,12 @@ def test_retry_makes_the_edit_in_another_way_and_keeps_both_attempts(tmp_path: P
         assert [attempt["decision"] for attempt in attempts(workbench)] == ["reject", "retry", "retry"]
 
 
-def test_memory_without_a_memory_is_a_rejection_that_says_so(tmp_path: Path) -> None:
-    with (
-        tiny_workbench(tmp_path) as workbench,
-        pytest.raises(GateError, match="this store has none to keep the fact in"),
-    ):
-        workbench.edit(capital("Rome"), **WILD, policy=rule("memory"))
+def test_what_the_memory_cannot_keep_either_is_rejected(tmp_path: Path) -> None:
+    with tiny_workbench(tmp_path) as workbench:
+        workbench.edit(capital("Rome"), config=ROME, policy="observe")
+        with pytest.raises(GateError, match="v1 said"):
+            workbench.edit(capital("Tokyo"), config=ROME, policy=rule("memory", "conflict"))
+        assert [attempt["decision"] for attempt in attempts(workbench)] == ["reject", "memory"]
 
 
 def test_rollback_goes_to_the_last_healthy_version(tmp_path: Path) -> None:
