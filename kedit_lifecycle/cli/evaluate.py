@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from kedit_lifecycle.cli.progress import ProgressDisplay
 from kedit_lifecycle.cli.session import Session, command, pass_session
 
 if TYPE_CHECKING:
-    from kedit_lifecycle.workbench import Evaluation
+    from kedit_lifecycle.workbench import Evaluation, Workbench
 
 EACH = ("efficacy", "paraphrase", "neighborhood", "exact_match", "generated_exact_match")
 
@@ -48,8 +49,9 @@ def eval_command(
 ) -> None:
     """Measure every edit of a history at a version, beside the unedited model.
 
-    The numbers go into the ledger beside those taken when each edit was made (not with --readonly or
-    --no-record). With FILE (or `world-facts`) its requests are measured instead, and nothing is written.
+    Beside them stand the numbers taken when each edit was made: the difference is what was forgotten. They
+    go into the ledger too (not with --readonly or --no-record). With FILE (or `world-facts`) its requests
+    are measured instead, and nothing is written.
     """
     requests = _from_file(file, file_format, limit) if file else None
     with ProgressDisplay() as progress, session.workbench(device=device, progress=progress) as workbench:
@@ -58,13 +60,31 @@ def eval_command(
             result = workbench.evaluate_history(ref=ref, at=at, fluency=fluency, record=record)
         else:
             result = workbench.evaluate(requests, ref=at or ref, fluency=fluency)
+        made = {} if file else _when_made(workbench, ref)
         notes = list(workbench.notes)
     for text in notes:
         narrate(f"warning: {text}")
     if session.json:
-        emit_json(_as_json(result))
+        emit_json(_as_json(result) | {"when_made": made})
     else:
-        _print(result, each)
+        _print(result, each, made)
+
+
+def _when_made(workbench: Workbench, ref: str) -> dict[str, float]:
+    """Means over the edits of a history of what was measured when each was made."""
+    from kedit_lifecycle.cli.shapes import SCORE_PARTS
+    from kedit_lifecycle.evaluation.registry import METRICS
+    from kedit_lifecycle.ledger.line import line_request_metrics
+
+    reader = workbench.store.reader
+    found: dict[str, list[float]] = {}
+    for _, _, metric, value in line_request_metrics(reader, reader.resolve(ref), list(METRICS)):
+        found.setdefault(metric, []).append(value)
+    means = {metric: statistics.fmean(values) for metric, values in found.items()}
+    parts = [means[name] for name in SCORE_PARTS if name in means]
+    if "score" in means and len(parts) == len(SCORE_PARTS):
+        means["score"] = statistics.harmonic_mean(parts)
+    return means
 
 
 def _from_file(file: Path, file_format: Any, limit: int | None) -> Any:
@@ -88,7 +108,7 @@ def _as_json(result: Evaluation) -> Any:
     }
 
 
-def _print(result: Evaluation, each: bool) -> None:
+def _print(result: Evaluation, each: bool, when_made: dict[str, float]) -> None:
     from kedit_lifecycle.cli.measures import print_measures
     from kedit_lifecycle.evaluation.registry import METRICS
 
@@ -106,4 +126,4 @@ def _print(result: Evaluation, each: bool) -> None:
             rows.append((made_by or "-", fact, *(number(values.get(metric), 2) for metric in EACH)))
         print_table(columns, rows)
     line()
-    print_measures(result.unedited, result.metrics, f"version {result.version.number}")
+    print_measures(result.unedited, result.metrics, f"version {result.version.number}", when_made)

@@ -12,11 +12,17 @@ if TYPE_CHECKING:
     from kedit_lifecycle.evaluation.scores import MetricValue
 
 
-def print_measures(unedited: Mapping[str, MetricValue], now: Mapping[str, MetricValue], heading: str) -> None:
-    """Every measure with the unedited model's beside it."""
+def print_measures(
+    unedited: Mapping[str, MetricValue],
+    now: Mapping[str, MetricValue],
+    heading: str,
+    when_made: Mapping[str, float] | None = None,
+) -> None:
+    """Every measure with the unedited model's beside it, and the one taken when the edits were made."""
     columns = [
         Column("measure"),
         Column("unedited", "right"),
+        *([Column("when made", "right")] if when_made else []),
         Column(heading, "right"),
         Column("n", "right"),
         Column("protocol", elastic=True),
@@ -24,7 +30,8 @@ def print_measures(unedited: Mapping[str, MetricValue], now: Mapping[str, Metric
     rows = []
     for metric in dict.fromkeys((*now, *unedited)):
         known = now.get(metric) or unedited[metric]
-        values = (_shown(unedited.get(metric)), _shown(now.get(metric)))
+        then = [number(when_made.get(metric))] if when_made else []
+        values = (_shown(unedited.get(metric)), *then, _shown(now.get(metric)))
         rows.append((metric_title(metric), *values, known.count, known.protocol))
     if rows:
         print_table(columns, rows)

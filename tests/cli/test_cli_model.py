@@ -269,7 +269,11 @@ def test_eval_adds_measures_to_the_ledger_unless_told_not_to(kedit: Kedit, edite
         assert shown.code == 0, shown.err
         assert shown.json["requests"][0]["made_by"] == 1
         assert _counts(edited_store) == before
+    made = kedit("show", "--json", "--store", edited_store).json["metrics"]
+    then = [one["value"] for one in made if one["metric"] == "efficacy" and one["evaluated"] == 1]
+    assert shown.json["when_made"]["efficacy"] == then[0]
     out = kedit("eval", "--each", "--at", "0", "--store", edited_store).out
+    assert "when made" in out
     assert "France → Rome" in out
     assert _counts(edited_store)["metric"] > before["metric"]
     assert "at 0" not in kedit("show", 1, "--store", edited_store).out  # 0 is the column "unedited"

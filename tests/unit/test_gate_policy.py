@@ -51,7 +51,7 @@ def test_guarded_takes_back_contradictions_and_damage_and_commits_a_miss() -> No
         assert decide(policy, [found(check, "fail")]).action == "reject"
         assert decide(policy, [found(check, "warn")]).action == "warn"
     assert decide(policy, [found("efficacy", "fail")]).action == "warn"
-    assert decide(policy, [found("collapse", "fail"), found("perplexity", "fail")]).action == "rollback"
+    assert decide(policy, [found("collapse", "fail"), found("perplexity", "fail")]).action == "reject"
     assert policy.limits.perplexity.fail == 1.2
     assert policy.limits.perplexity.marks == "collapsed"  # what the file leaves out keeps its default
 
