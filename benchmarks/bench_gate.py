@@ -6,7 +6,8 @@ First the same edits are made by ROME without clamp, early stopping, weight deca
 the model: under `observe` until perplexity has been above 1.5 × the unedited model's for six edits, then as
 many of them under `guarded`. Then a run of MEMIT, one fact at a time, in which every state but "healthy" is a
 false alarm.
-The cost of the checks is their time as a ratio to the time of finding the edits, in the healthy run.
+The cost of the checks is their time as a ratio to the time of finding the edits, in the healthy run; that of
+measuring the edit itself (ES, PS, NS, exact match, what it says) stands beside it.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Series:
     limit: int
     ratios: list[float] = field(default_factory=list)
     states: list[str] = field(default_factory=list)
-    costs: list[tuple[float, float]] = field(default_factory=list)
+    costs: list[tuple[float, float, float]] = field(default_factory=list)  # seconds: check, measure, plan
     refused: list[EditOutcome] = field(default_factory=list)
     stop_when_high: bool = False
 
@@ -71,7 +72,8 @@ class Series:
         self.ratios.append(ratio)
         self.states.append(str(by_name["collapse"].detail["state"]))
         timing = outcome.version.diagnostics
-        self.costs.append((timing["seconds_to_check"], timing["seconds_to_plan"]))
+        names = ("seconds_to_check", "seconds_to_measure", "seconds_to_plan")
+        self.costs.append((timing[names[0]], timing[names[1]], timing[names[2]]))
         if self.stop_when_high and sum(value > COLLAPSE for value in self.ratios) >= AFTER:
             raise Enough
 
@@ -145,12 +147,15 @@ def _collapse(place: Path, model: str, requests: Sequence[EditRequest]) -> None:
 def _healthy(place: Path, arguments: argparse.Namespace, requests: Sequence[EditRequest]) -> None:
     calm = run(place / "calm", arguments.model, requests, arguments.method, {}, "guarded")
     alarms = [number for number, state in enumerate(calm.states, start=1) if state != "healthy"]
-    checks, plans = (statistics.fmean(column) for column in zip(*calm.costs, strict=True))
-    middle = statistics.median(check / plan for check, plan in calm.costs)
+    checks, measures, plans = (statistics.fmean(column) for column in zip(*calm.costs, strict=True))
+    middle = statistics.median(check / plan for check, _, plan in calm.costs)
     print(f"{arguments.method}, guarded: {len(calm.ratios)} committed, {len(calm.refused)} taken back")
     print(f"  perplexity at the end {calm.ratios[-1]:.3f} ×, highest {max(calm.ratios):.3f} ×")
     print(f"  false alarms: {len(alarms)} of {len(calm.states)} {alarms[:10]}")
     print(f"  checks / finding the edit: {checks / plans:.2f} of the mean times, median {middle:.2f}")
+    print(
+        f"  measuring the edit itself (unedited, before, after, generated) beside it: {measures / plans:.2f}"
+    )
 
 
 if __name__ == "__main__":

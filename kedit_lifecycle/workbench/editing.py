@@ -112,13 +112,14 @@ def edit_once(
     """
     began = time.perf_counter()
     against = gate.before(head, step.requests)
+    conflicts = time.perf_counter() - began
     decision = _settled(step, decide(gate.policy, [against.result]), last=last)
     if not decision.commits:
         outcome = _unmade(step, against, decision, time.perf_counter() - began)
         return outcome if dry_run else _taken_back(bench, head, step, outcome, gate)
     saved = bench.model.masters
     try:
-        made = _make(bench, head, step, gate, against, measure, progress, began)
+        made = _make(bench, head, step, gate, against, measure, progress, began, conflicts)
         found = [against.result, *made.findings.results]
         decision = _settled(step, decide(gate.policy, found), last=last, choosy_of=found if choosy else ())
         outcome = _outcome(made, against, decision)
@@ -179,13 +180,16 @@ def _make(
     measure: Measure,
     progress: Progress,
     began: float,
+    checked: float,
 ) -> _Made:
     reading: Measure = "none" if measure == "none" else "requests"
     unedited = gate.measuring.unedited(step.requests, measure=measure, generate=False)
     parent = bench.memory.system_at(head)
     before = gate.measuring.now(step.requests, measure=reading, system=parent)
     if measure == "all":
+        checking = time.perf_counter()
         gate.read_before(step.requests, parent)
+        checked += time.perf_counter() - checking
     past = bench.past.at(bench.store, head)
     planning = time.perf_counter()
     delta = step.editor.plan(
@@ -203,10 +207,17 @@ def _make(
     after = gate.measuring.now(step.requests, measure=reading, before=before, system=system)
     findings = Findings()
     if measure == "all":
+        checking = time.perf_counter()
         findings = gate.after(head, step.requests, after.evaluations, system)
+        checked += time.perf_counter() - checking
     after = replace(after, whole=whole_model(findings.metrics))
     seconds = time.perf_counter() - began
-    timing = {"seconds": seconds, "seconds_to_plan": planned, "seconds_to_check": seconds - made}
+    timing = {
+        "seconds": seconds,
+        "seconds_to_plan": planned,
+        "seconds_to_check": checked,
+        "seconds_to_measure": seconds - made - checked,
+    }
     return _Made(step, delta, applied, unedited, before, after, findings, memory, kept, timing)
 
 

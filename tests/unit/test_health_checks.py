@@ -309,9 +309,9 @@ def test_every_value_is_known_to_the_monitor_and_every_metric_to_the_registry(mo
     before = read_neighborhood(model, REQUESTS, against="parent")
     evaluations = evaluate_requests(model, REQUESTS, before=before, generate=False)
     earlier = [EarlierEdit(1, 0, REQUESTS[1], held=True)]
-    reading = HealthChecks(model, SAMPLES, budget=BUDGET).run(10, REQUESTS, evaluations, earlier)
+    reading = HealthChecks(model, SAMPLES, budget=BUDGET).run(20, REQUESTS, evaluations, earlier)
     assert set(reading.values) == set(HealthLimits().measures)
-    HealthMonitor(HealthLimits()).add(10, reading.values)
+    HealthMonitor(HealthLimits()).add(20, reading.values)
     for result in reading.results:
         json.dumps(dict(result.detail), allow_nan=False)
         assert result.message

@@ -14,26 +14,26 @@ class CheckBudget(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    monitor_tokens: int = Field(default=256, ge=2, description="tokens of the monitor text for perplexity")
+    monitor_tokens: int = Field(default=192, ge=2, description="tokens of the monitor text for perplexity")
     drift_positions: int = Field(
-        default=64, ge=1, description="positions of the unedited model's samples at which drift is read"
+        default=48, ge=1, description="positions of the unedited model's samples at which drift is read"
     )
     drift_length: int = Field(
         default=32, ge=1, description="samples are cut to so many tokens, so that drift sees several topics"
     )
     retention: int = Field(
-        default=6, ge=0, description="earlier edits asked again after each edit, drawn over all ages"
+        default=4, ge=0, description="earlier edits asked again after each edit, drawn over all ages"
     )
     related: int = Field(
-        default=4, ge=0, description="at most so many more with the same subject or the same relation"
+        default=3, ge=0, description="at most so many more with the same subject or the same relation"
     )
     probes: int = Field(
         default=8, ge=0, description="ripple probes of a version that are asked, before and after"
     )
-    every: int = Field(default=10, ge=1, description="a full evaluation at every so many versions")
+    every: int = Field(default=20, ge=1, description="a full evaluation at every so many versions")
     full_retention: int = Field(default=32, ge=0, description="earlier edits asked at a full evaluation")
     generated_tokens: int = Field(
-        default=24, ge=4, description="tokens that each neutral prompt is continued by at a full evaluation"
+        default=16, ge=4, description="tokens that each neutral prompt is continued by at a full evaluation"
     )
     memory_mib: float = Field(
         default=64.0, ge=0, description="for hidden states below the lowest edited layer, in MiB"
