@@ -268,3 +268,17 @@ def test_the_state_as_a_check() -> None:
     assert (result.check, result.verdict) == ("collapse", "fail")
     assert result.message == "collapsed since version 7: perplexity 1.7 above 1.5 at version 9"
     assert result.detail["since"] == 7
+
+
+def test_a_rise_to_a_level_that_may_be_held_for_ever_is_no_alarm() -> None:
+    """Page–Hinkley sees a late creep from 0.99 to 1.055 as a rise; at that level nothing is degrading."""
+    ratios = [0.99] * 80 + [0.99 + 0.065 * step / 40 for step in range(41)] + [1.055] * 80
+    series = [(version, {"perplexity": ratio}) for version, ratio in enumerate(ratios, 1)]
+    assert {health.state for _, health in health_series(series, HealthLimits())} == {"healthy"}
+    further = [
+        *series,
+        *((len(series) + step, {"perplexity": 1.055 + 0.004 * step}) for step in range(1, 15)),
+    ]
+    states = [health.state for _, health in health_series(further, HealthLimits())]
+    assert states[-1] == "degrading"
+    assert states.index("degrading") < len(further) - 3  # while it is still below the limit of 1.1

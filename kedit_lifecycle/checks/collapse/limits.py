@@ -63,8 +63,8 @@ class DetectorSettings(_Strict):
     cusum_allowance: float = Field(
         default=0.6,
         ge=0,
-        description="k: the level that may be held for ever; at a perplexity limit of 1.1 it is 1.059 × the "
-        "unedited model's, so that a run that creeps to 1.05 gives no alarm",
+        description="k: the level that may be held for ever, at which no rise counts; at a perplexity limit "
+        "of 1.1 it is 1.059 × the unedited model's, so that a run that creeps to 1.05 gives no alarm",
     )
     cusum_threshold: float = Field(
         default=1.5,

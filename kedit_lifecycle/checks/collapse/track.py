@@ -84,6 +84,8 @@ class Track:
             found.append(Finding(self._limits.marks, self._onset(), self._too_high(self._limits.fail)))
         if self._limits.trend and self._above >= self._settings.confirm and not found:
             found.append(Finding("degrading", self._onset(), self._too_high(self._limits.warn)))
+        if not self._limits.trend or self._in_units_of_warn() <= self._settings.cusum_allowance:
+            return found  # whatever rose, this level may be held for ever
         return found + [self._rise(one) for one in self._watched if one.detector.alarm]
 
     def _onset(self) -> int:
