@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tiny import save_tiny
+from safetensors.torch import load_file, save_file
+from tiny import save_tiny, tiny_tokenizer
 
 from kedit_lifecycle.facts.request import EditRequest, make_request
 from kedit_lifecycle.models.editable import EditableModel
@@ -61,6 +62,15 @@ def tiny_workbench(
     return Workbench.create(
         folder / "store", model=str(model), checkpoint_every=checkpoint_every, accept_unsound=True
     )
+
+
+def broken_for_tilde(folder: Path) -> None:
+    """A model whose embedding of "~" is infinite: whatever is asked with one cannot be solved."""
+    path = save_tiny("llama", folder / "model") / "model.safetensors"
+    tensors = load_file(path)
+    (token,) = tiny_tokenizer("llama")("~", add_special_tokens=False)["input_ids"]
+    tensors["model.embed_tokens.weight"][token] = torch.inf
+    save_file(tensors, path, metadata={"format": "pt"})
 
 
 def all_fingerprints(model: EditableModel) -> dict[str, str]:

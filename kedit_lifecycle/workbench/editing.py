@@ -102,16 +102,18 @@ def edit_once(
     progress: Progress,
     last: bool = True,
     choosy: bool = False,
+    against: Contradictions | None = None,
 ) -> EditOutcome:
     """Carry out one step on the model at `head`, as far as the gate lets it.
 
     `last`: there is no other way left to make the edit, so that what would be tried again is rejected.
     `choosy`: there is, and it is taken where the gate takes this one back, or the edit does not hold.
+    `against`: what the gate said before of these requests at `head`, if it was asked already.
 
     On any error or interruption, and where the gate takes the step back, the weights are as before.
     """
     began = time.perf_counter()
-    against = gate.before(head, step.requests)
+    against = against or gate.before(head, step.requests)
     conflicts = time.perf_counter() - began
     decision = _settled(step, decide(gate.policy, [against.result]), last=last)
     if not decision.commits:
@@ -126,7 +128,7 @@ def edit_once(
         if dry_run or not decision.commits:
             _take_back(bench, saved, step)
         else:
-            outcome = _commit(bench, head, made, outcome, against, gate)
+            outcome = _commit(bench, head, made, outcome, gate)
     except BaseException:
         _take_back(bench, saved, step)
         raise
@@ -167,7 +169,7 @@ class _Made:
     after: Reading
     findings: Findings
     memory: str  # the fingerprint of the memory after it
-    kept: Sequence[int]  # places of the requests that got an update
+    supersedes: Sequence[Supersession]
     timing: Mapping[str, float]
 
 
@@ -196,14 +198,18 @@ def _make(
         bench.model, step.requests, step.config, statistics=bench.statistics, past=past, progress=progress
     )
     planned = time.perf_counter() - planning
-    kept = [index for index in range(len(step.requests)) if index not in delta.failures]
+    supersedes: Sequence[Supersession] = against.supersedes
     if delta.failures:
+        kept = [index for index in range(len(step.requests)) if index not in delta.failures]
         step, unedited, before = _only(kept, step, unedited, before)
+        supersedes = [
+            replace(one, position=kept.index(one.position)) for one in supersedes if one.position in kept
+        ]
     applying = time.perf_counter()
     applied = bench.model.apply(delta.updates)
     _refuse_overflow(bench.model, applied, step.requests)
     made = planned + time.perf_counter() - applying
-    memory, system = _memory_after(bench, head, step, against)
+    memory, system = _memory_after(bench, head, step, supersedes)
     after = gate.measuring.now(step.requests, measure=reading, before=before, system=system)
     findings = Findings()
     if measure == "all":
@@ -218,18 +224,18 @@ def _make(
         "seconds_to_check": checked,
         "seconds_to_measure": seconds - made - checked,
     }
-    return _Made(step, delta, applied, unedited, before, after, findings, memory, kept, timing)
+    return _Made(step, delta, applied, unedited, before, after, findings, memory, supersedes, timing)
 
 
 def _memory_after(
-    bench: Bench, head: VersionRow, step: Step, against: Contradictions
+    bench: Bench, head: VersionRow, step: Step, supersedes: Sequence[Supersession]
 ) -> tuple[str, RoutedModel | None]:
     """The fingerprint of the memory with the step made, and the system that answers then."""
-    if not step.remembers and not (head.memory and against.supersedes):
+    if not step.remembers and not (head.memory and supersedes):
         return head.memory, bench.memory.system_at(head)
     config = step.config if isinstance(step.config, SeracConfig) else bench.memory.config_at(head)
     added = step.requests if step.remembers else ()
-    entries = bench.memory.entries_after(head, added, against.supersedes)
+    entries = bench.memory.entries_after(head, added, supersedes)
     return bench.memory.fingerprint(entries, config), bench.memory.system(entries, config)
 
 
@@ -274,19 +280,14 @@ def _commit(
     head: VersionRow,
     made: _Made,
     outcome: EditOutcome,
-    against: Contradictions,
     gate: Gatekeeper,
 ) -> EditOutcome:
-    places = {place: position for position, place in enumerate(made.kept)}
-    supersedes = [
-        replace(one, position=places[one.position]) for one in against.supersedes if one.position in places
-    ]
-    draft = _draft(bench, head, made, outcome, supersedes, gate.policy)
+    draft = _draft(bench, head, made, outcome, gate.policy)
     version = bench.store.commit(draft, author=bench.author, command=bench.command)
     if made.step.remembers:
         bench.memory.committed()
     bench.past.advance(bench.store, version, made.delta.updates)
-    gate.committed(version, made.step.requests, made.findings, supersedes)
+    gate.committed(version, made.step.requests, made.findings, made.supersedes)
     return replace(outcome, version=version)
 
 
@@ -354,7 +355,6 @@ def _draft(
     head: VersionRow,
     made: _Made,
     outcome: EditOutcome,
-    supersedes: Sequence[Supersession],
     policy: Policy,
 ) -> VersionDraft:
     step, delta, after = made.step, made.delta, made.after
@@ -390,7 +390,7 @@ def _draft(
         metrics=made.unedited.metric_drafts(0) + after.metric_drafts() + found,
         answers=answers,
         checks=[check_draft(check) for check in outcome.checks],
-        supersedes=supersedes,
+        supersedes=made.supersedes,
         diagnostics={
             **diagnostics,
             **made.timing,

@@ -57,14 +57,23 @@ def _choose_way(
     dry_run: bool,
     progress: Progress,
 ) -> EditOutcome:
-    choice = choose(bench.store.reader, head, step.requests, gate.before(head, step.requests))
+    against = gate.before(head, step.requests)
+    choice = choose(bench.store.reader, head, step.requests, against)
     for place, method in enumerate(choice.methods):
         editor = find_method(method)
         config = configure(editor, bench.model, None)
         way = replace(step, editor=editor, config=config, route=choice.as_json(method))
         last = place == len(choice.methods) - 1
         outcome = edit_once(
-            bench, head, way, gate=gate, measure=measure, dry_run=dry_run, progress=progress, choosy=not last
+            bench,
+            head,
+            way,
+            gate=gate,
+            measure=measure,
+            dry_run=dry_run,
+            progress=progress,
+            choosy=not last,
+            against=against,
         )
         if outcome.decision.action != "retry":
             break

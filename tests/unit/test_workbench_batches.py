@@ -6,10 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from safetensors.torch import load_file, save_file
-from tiny import save_tiny, tiny_tokenizer
-from tiny_workbench import QUICK, all_fingerprints, requests, tiny_workbench
+from tiny_workbench import QUICK, all_fingerprints, broken_for_tilde, requests, tiny_workbench
 
 from kedit_lifecycle.errors import RefusedError
 from kedit_lifecycle.facts.request import EditRequest, make_request
@@ -53,15 +50,6 @@ def test_a_batch_is_one_version_with_one_update_per_layer(tmp_path: Path) -> Non
         assert [(u.tensor.split(".")[2], u.rank) for u in updates] == [("0", 4), ("1", 4)]
         assert all(u.keys is not None for u in updates)
         assert version.operation == "batch"
-
-
-def broken_for_tilde(folder: Path) -> None:
-    """A model whose embedding of "~" is infinite: whatever is asked with one cannot be solved."""
-    path = save_tiny("llama", folder / "model") / "model.safetensors"
-    tensors = load_file(path)
-    (token,) = tiny_tokenizer("llama")("~", add_special_tokens=False)["input_ids"]
-    tensors["model.embed_tokens.weight"][token] = torch.inf
-    save_file(tensors, path, metadata={"format": "pt"})
 
 
 @pytest.mark.parametrize("method", ["rome", "memit", "alphaedit", "emmet"])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_workbench import QUICK, all_fingerprints, requests, tiny_workbench
+from tiny_workbench import QUICK, all_fingerprints, broken_for_tilde, requests, tiny_workbench
 
 from kedit_lifecycle.checks.collapse import HealthLimits
 from kedit_lifecycle.checks.gate import Policy, Rule
@@ -16,6 +16,7 @@ from kedit_lifecycle.facts.request import EditRequest, make_request
 from kedit_lifecycle.ledger.verify import verify
 from kedit_lifecycle.workbench import Workbench
 from kedit_lifecycle.workbench.attempts import ATTEMPT_EVENT
+from kedit_lifecycle.workbench.remembering import Memory
 
 pytestmark = [pytest.mark.unit, pytest.mark.usefixtures("kedit_cache")]
 
@@ -266,3 +267,17 @@ def test_auto_keeps_off_weights_whose_checks_warned(tmp_path: Path) -> None:
         assert version is not None
         reasons = version.diagnostics["route"]["reasons"]
         assert any(reason.startswith("drift at v1") for reason in reasons)
+
+
+def test_a_fact_that_cannot_be_written_stays_in_the_memory(tmp_path: Path) -> None:
+    broken_for_tilde(tmp_path)
+    bad = make_request(subject="City ~", prompt="{} is in the country of", target_new="Japan")
+    one, other = requests(2)
+    with tiny_workbench(tmp_path) as workbench:
+        workbench.apply([one, bad, other], batch=3, measure="none", **SERAC)
+        made = workbench.consolidate(config=QUICK["memit"], policy="observe").version
+        assert made is not None
+        assert [entry.request.subject for entry in workbench.memory_entries()] == ["City ~"]
+        assert [s.earlier_position for s in workbench.store.reader.supersedes(made.number)] == [0, 2]
+        memory = Memory(workbench.store, None)
+        assert made.memory == memory.fingerprint(memory.entries(made), memory.config_at(made))
