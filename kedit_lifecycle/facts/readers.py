@@ -73,7 +73,10 @@ def read_requests(path: Path | str, format: FileFormat | None = None) -> Iterato
             for number, parsed in enumerate(READERS[chosen](stream), start=1):
                 yield _read(path, number, parsed)
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
+        raise UsageError(
+            f"cannot read {path}: {error.strerror or error}",
+            hint="check the path; `world-facts` is a set of facts that is built in",
+        ) from error
 
 
 def load_requests(

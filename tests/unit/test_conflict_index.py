@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -300,3 +302,12 @@ def test_an_edit_never_contradicts_itself(one: EditRequest) -> None:
     kinds = {found.kind for found in index_of(one).find(one)}
     assert "contradiction" not in kinds
     assert "duplicate" in kinds
+
+
+def test_an_edit_of_the_same_slot_is_named_once_even_where_its_prompt_is_alike_too() -> None:
+    index = ConflictIndex()
+    said: dict[str, Any] = {"subject": "theory of relativity", "prompt": "The {} was developed by"}
+    index.add(RecordedEdit(12, 0, target_new="Marie Curie", target_true="Albert Einstein", **said))
+    found = index.find(EditRequest(**said, target_new="Niels Bohr", target_true="Albert Einstein"))
+    assert [one.with_.where for one in found] == [(12, 0)]
+    assert found[0].kind != "similar"

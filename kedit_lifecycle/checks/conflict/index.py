@@ -84,7 +84,14 @@ class ConflictIndex:
             *reverse_conflicts(new, self._graph),
             *composite_conflicts(new, self._graph),
         ]
-        unique = {(one.kind, one.with_.where, one.also and one.also.where): one for one in found}
+        certain = {
+            one.with_.where for one in found if one.kind != "similar"
+        }  # likeness adds nothing to these
+        unique = {
+            (one.kind, one.with_.where, one.also and one.also.where): one
+            for one in found
+            if one.kind != "similar" or one.with_.where not in certain
+        }
         return sorted(unique.values(), key=_worst_and_newest)
 
     def _read(self, statement: Statement) -> Reading:
