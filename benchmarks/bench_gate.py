@@ -4,8 +4,8 @@
 
 First the same edits are made by ROME without clamp, early stopping, weight decay, covariance or any care for
 the model: under `observe` until perplexity has been above 1.5 × the unedited model's for six edits, then as
-many of them under `guarded`. Then a run of MEMIT, one fact at a time, in which every state but "healthy" is a
-false alarm.
+many of them under `guarded`. Then a run of MEMIT, one fact at a time, in which every state but "healthy" is an
+alarm; each edit that was taken back is listed with its reasons.
 The cost of the checks is their time as a ratio to the time of finding the edits, in the healthy run; that of
 measuring the edit itself (ES, PS, NS, exact match, what it says) stands beside it.
 """
@@ -151,7 +151,9 @@ def _healthy(place: Path, arguments: argparse.Namespace, requests: Sequence[Edit
     middle = statistics.median(check / plan for check, _, plan in calm.costs)
     print(f"{arguments.method}, guarded: {len(calm.ratios)} committed, {len(calm.refused)} taken back")
     print(f"  perplexity at the end {calm.ratios[-1]:.3f} ×, highest {max(calm.ratios):.3f} ×")
-    print(f"  false alarms: {len(alarms)} of {len(calm.states)} {alarms[:10]}")
+    print(f"  alarms: {len(alarms)} of {len(calm.states)} {alarms}")
+    for outcome in calm.refused:
+        print(f"  taken back: {outcome.requests[0].subject}: {'; '.join(outcome.decision.reasons)}")
     print(f"  checks / finding the edit: {checks / plans:.2f} of the mean times, median {middle:.2f}")
     print(
         f"  measuring the edit itself (unedited, before, after, generated) beside it: {measures / plans:.2f}"

@@ -9,6 +9,7 @@ CHECKS: dict[str, str] = {
     "efficacy": "whether the model now says it",
     "neighborhood": "whether prompts about other subjects are answered as before",
     "perplexity": "perplexity on the monitor text, times the unedited model's",
+    "perplexity_step": "perplexity times the parent's: what this edit alone cost",
     "drift": "KL from the unedited model on its own samples",
     "retention": "how many of the earlier edits that held hold no more",
     "weight_change": "‖ΔW‖/‖W‖ of the edited tensors since the unedited model",

@@ -94,12 +94,21 @@ class Gatekeeper:
     ) -> Findings:
         """Check the candidate, whose parent is `head`; `system` answers for it, its memory included."""
         place = head.depth + 1  # not its number, which another branch may take
-        reading = self.measuring.health.run(place, requests, evaluations, self.line.edits, system=system)
+        reading = self.measuring.health.run(
+            place, requests, evaluations, self.line.edits, system=system, parent=self._perplexity(head)
+        )
         results = [*reading.results, *self._ripple(requests, system)]
         monitor = self.line.monitor(self.store, head, self.policy.limits)
         ahead, state = tried(monitor, self.store.reader.last_number() + 1, results, self.policy.limits)
         held = next((one.detail.get("held", ()) for one in results if one.check == "efficacy"), ())
         return Findings((*results, collapse_check(state)), reading.metrics, tuple(held), ahead)
+
+    def _perplexity(self, version: VersionRow) -> float | None:
+        """The value of `perplexity` at a version; 1 of the unedited model, None where it was not measured."""
+        if version.number == 0:
+            return 1.0
+        checks = self.store.reader.checks(version.number)
+        return next((one.value for one in checks if one.check == "perplexity"), None)
 
     def _ripple(self, requests: Sequence[EditRequest], system: AnsweringSystem | None) -> list[CheckResult]:
         if self._probes is None:

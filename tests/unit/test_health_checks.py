@@ -15,6 +15,7 @@ from kedit_lifecycle.checks.collapse import HealthLimits, HealthMonitor
 from kedit_lifecycle.checks.health import CheckBudget, EarlierEdit
 from kedit_lifecycle.checks.health.checks import HealthChecks, HealthReading
 from kedit_lifecycle.checks.health.holding import Retention, holds
+from kedit_lifecycle.checks.health.results import Judge
 from kedit_lifecycle.checks.health.weights import weight_changes
 from kedit_lifecycle.checks.result import CheckResult
 from kedit_lifecycle.evaluation.drift import DriftReference
@@ -78,6 +79,18 @@ def test_perplexity_is_the_plain_one_beside_the_unedited_models(model: EditableM
     measured = next(one for one in reading.metrics if one.metric == "perplexity")
     assert measured.protocol == now.protocol
     assert measured.value == pytest.approx(now.value, rel=1e-4)
+
+
+def test_a_step_is_held_to_what_each_of_its_facts_cost() -> None:
+    judge = Judge(HealthLimits())
+    assert judge.perplexity_step(1.068, 1.007, 1).verdict == "fail"
+    assert judge.perplexity_step(1.03, 1.0, 1).verdict == "warn"
+    assert judge.perplexity_step(1.099, 1.098, 1).verdict == "pass"
+    batch = judge.perplexity_step(1.21, 1.0, 2)
+    assert batch.value == pytest.approx(1.1)
+    assert "1.210 × the parent's, by 2 facts" in batch.message
+    unread = judge.perplexity_step(2.0, None, 1)
+    assert (unread.verdict, unread.value) == ("pass", None)
 
 
 def test_drift_is_read_on_the_beginnings_of_the_samples(model: EditableModel) -> None:
@@ -309,7 +322,7 @@ def test_every_value_is_known_to_the_monitor_and_every_metric_to_the_registry(mo
     before = read_neighborhood(model, REQUESTS, against="parent")
     evaluations = evaluate_requests(model, REQUESTS, before=before, generate=False)
     earlier = [EarlierEdit(1, 0, REQUESTS[1], held=True)]
-    reading = HealthChecks(model, SAMPLES, budget=BUDGET).run(20, REQUESTS, evaluations, earlier)
+    reading = HealthChecks(model, SAMPLES, budget=BUDGET).run(20, REQUESTS, evaluations, earlier, parent=1.0)
     assert set(reading.values) == set(HealthLimits().measures)
     HealthMonitor(HealthLimits()).add(20, reading.values)
     for result in reading.results:

@@ -127,6 +127,15 @@ def test_checks_are_kept_with_the_version_and_give_the_series(tmp_path: Path) ->
         assert [payload["digest"] for payload in kept] == [gate["digest"]]  # once, not with every edit
 
 
+def test_what_one_edit_cost_is_measured_against_its_parent(tmp_path: Path) -> None:
+    with tiny_workbench(tmp_path) as workbench:
+        for request in requests(2):
+            workbench.edit(request, config=ROME, policy="observe")
+        read = [{one.check: one.value for one in workbench.store.reader.checks(number)} for number in (1, 2)]
+    assert read[0]["perplexity_step"] == read[0]["perplexity"]  # the unedited model's is 1
+    assert read[1]["perplexity_step"] == pytest.approx(read[1]["perplexity"] / read[0]["perplexity"])
+
+
 def test_a_rejected_step_of_a_run_is_passed_over(tmp_path: Path) -> None:
     facts = [capital("Rome"), capital("Tokyo"), requests(1)[0]]
     with tiny_workbench(tmp_path) as workbench:

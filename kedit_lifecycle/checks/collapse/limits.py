@@ -99,6 +99,12 @@ class HealthLimits(_Strict):
         description="perplexity on the monitor text divided by the unedited model's. 1.5 × is called a "
         "collapse; 1.1 × is more than two hundred sound edits cost",
     )
+    perplexity_step: MeasureLimits = Field(
+        default_factory=lambda: MeasureLimits(warn=1.02, fail=1.05, scale="log"),
+        description="perplexity divided by the parent's, per fact edited (geometric mean). Two hundred sound "
+        "edits are to cost 1.1 × together; one that costs 1.05 × takes half of that alone. It is about one "
+        "edit, not about the model, and marks nothing",
+    )
     drift: MeasureLimits = Field(
         default_factory=_drift,
         description="mean KL(unedited ‖ edited) in nats per token of the unedited model's own samples. On "

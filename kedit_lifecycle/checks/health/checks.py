@@ -77,10 +77,12 @@ class HealthChecks:
         *,
         full: bool | None = None,
         system: AnsweringSystem | None = None,
+        parent: float | None = None,
     ) -> HealthReading:
         """Check the model as it is, `requests` just applied to it, on its way to be `version`.
 
-        `system`, if given, answers for the model when edits are asked, with its memory.
+        `system`, if given, answers for the model when edits are asked, with its memory. `parent` is the
+        value of `perplexity` before the requests, None where it was not measured.
 
         `evaluations` are the requests' readings on this model, with `neighborhood_before` those on the
         parent; `earlier` the live edits of the versions before. The same model, version and edits give
@@ -88,7 +90,9 @@ class HealthChecks:
         """
         full = self.full(version) if full is None else full
         reading = HealthReading((self._judge.efficacy(evaluations), self._judge.neighborhood(evaluations)))
-        reading += self.whole_model()
+        whole = self.whole_model()
+        step = self._judge.perplexity_step(whole.values["perplexity"], parent, len(requests))
+        reading += whole + HealthReading((step,))
         reading += self.retention(version, requests, earlier, full=full, system=system)
         return reading + self.degeneracy() if full else reading
 

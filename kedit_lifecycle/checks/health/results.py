@@ -37,6 +37,14 @@ class Judge:
         message = f"{value / base:.3f} × the unedited model's ({value:.4g} beside {base:.4g})"
         return self._result("perplexity", value / base, message, perplexity=value, unedited=base)
 
+    def perplexity_step(self, now: float, parent: float | None, facts: int) -> CheckResult:
+        """What each fact of a step cost, of both models' `perplexity`; the parent's is None if not read."""
+        if parent is None:
+            return self._result("perplexity_step", None, "the parent's perplexity was not measured")
+        step = now / parent
+        message = f"{step:.3f} × the parent's" + (f", by {facts} facts" if facts > 1 else "")
+        return self._result("perplexity_step", step ** (1 / max(facts, 1)), message, parent=parent)
+
     def diversity(self, now: TextReading, unedited: TextReading) -> CheckResult:
         """Share of the distinct predictions that is lost."""
         value, base = distinct_predictions(now), distinct_predictions(unedited)
