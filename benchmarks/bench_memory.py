@@ -122,10 +122,10 @@ def measure_system(name: str, router: ScopeRouter, requests: Sequence[EditReques
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--model")
-    arguments.add_argument("--records", type=int, default=100)
+    arguments.add_argument("--records", type=int, default=1000, help="of the edits, how many are answered")
     chosen = arguments.parse_args()
     stream = load_requests(shared_file("counterfact_stream_1500.jsonl")).requests[:STREAM]
-    full = load_requests(shared_file("counterfact_100.json")).requests[: chosen.records]
+    full = load_requests(shared_file("counterfact_100.json")).requests
     vectors = TextVectors(SentenceEncoder())
     entries = [MemoryEntry(EntryId(1, place), request) for place, request in enumerate((*stream, *full))]
     index = MemoryIndex(vectors.encoder)
@@ -146,7 +146,7 @@ def main() -> None:
     against_similarity("in scope against neighborhood prompts that name no stored subject", inside, outside)
     against_similarity("in scope against the same subject with another relation", inside, same)
     if chosen.model:
-        measure_system(chosen.model, router, full)
+        measure_system(chosen.model, router, [*full, *stream][: chosen.records])
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from kedit_lifecycle.cli.catalogue import COMMANDS
+from kedit_lifecycle.cli.options import DEVICE
 from kedit_lifecycle.cli.output import Column, emit_json, line, narrate, number, plain, print_table
 from kedit_lifecycle.cli.progress import ProgressDisplay
 from kedit_lifecycle.cli.session import Session, StoreCommand, pass_session, quiet_libraries
@@ -34,39 +35,63 @@ def train_command() -> None:
     show_default=True,
     help="Share of out-of-scope queries on held-out subjects that the threshold may let pass.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of pairs, split and head.")
+@click.option(
+    "--counterfactual",
+    is_flag=True,
+    help="Train who answers as well: a LoRA on the store's model, on answers and what they entail.",
+)
+@click.option(
+    "--steps", type=click.IntRange(1), default=300, show_default=True, help="Of the LoRA, 8 queries each."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of pairs, split, head and LoRA.")
+@DEVICE
 @pass_session
 def serac_command(
-    session: Session, data: Path, limit: int | None, false_positive_rate: float, seed: int
+    session: Session,
+    data: Path,
+    limit: int | None,
+    false_positive_rate: float,
+    counterfactual: bool,
+    steps: int,
+    seed: int,
+    device: str,
 ) -> None:
     """Train a scope classifier: which queries an edit in memory answers.
 
     In scope are the facts' paraphrases, out of scope the nearest that are not: the same subject with another
     relation, the same relation with another subject, neighbors. Held-out subjects set the threshold. The
-    artefact is kept in the store by its content; use it with `edit --method serac --set scope=DIGEST`.
+    artefacts are kept in the store by content; use them as the last line says.
     """
     session.must_write()
     quiet_libraries()
     from kedit_lifecycle.facts.readers import load_requests
-    from kedit_lifecycle.memory.scope.training import ScopeTraining, train_scope
-    from kedit_lifecycle.models.sentence_encoder import SentenceEncoder
-    from kedit_lifecycle.workbench.remembering import SCOPE_FOLDER
-    from kedit_lifecycle.workbench.serac import MEMORY
+    from kedit_lifecycle.workbench.serac_training import train_serac
 
     requests = load_requests(data).requests[:limit]
-    with ProgressDisplay() as progress, session.open_store() as store, store.writing():
-        how = ScopeTraining(false_positive_rate=false_positive_rate)
-        artefact = train_scope(requests, SentenceEncoder(), seed, how, progress=progress)
-        place = artefact.save(store.path / MEMORY / SCOPE_FOLDER)
-        payload = {"artefact": artefact.digest, "kind": "scope", "facts": len(requests), "seed": seed}
-        store.record("train", payload, author=session.author, command=session.command)
+    with ProgressDisplay() as progress, session.workbench(device=device, progress=progress) as workbench:
+        trained = train_serac(
+            workbench,
+            requests,
+            false_positive_rate=false_positive_rate,
+            seed=seed,
+            counterfactual_steps=steps if counterfactual else 0,
+            progress=progress,
+        )
+    scope, lora = trained.scope, trained.counterfactual
     if session.json:
-        emit_json({"digest": artefact.digest, "path": str(place), "recipe": plain(artefact.recipe)})
+        found = {"digest": scope.digest, "path": str(trained.scope_path), "recipe": plain(scope.recipe)}
+        answers = lora and {"digest": lora.digest, "recipe": plain(lora.recipe)}
+        emit_json(found | {"counterfactual": answers})
         return
-    line(f"scope classifier {artefact.digest[:12]}, threshold {artefact.threshold:.3f}")
-    line(f"  {place}")
-    _print_curve(artefact.recipe)
-    narrate(f"  use it: kedit edit --method serac --set scope={artefact.digest}")
+    line(f"scope classifier {scope.digest[:12]}, threshold {scope.threshold:.3f}")
+    line(f"  {trained.scope_path}")
+    _print_curve(scope.recipe)
+    if lora:
+        nll = lora.recipe["nll"]
+        line(f"counterfactual model {lora.digest[:12]}")
+        line(f"  NLL of the answers {nll['first']:.2f} → {nll['last']:.2f} nats per token")
+    chosen = f" --set counterfactual={lora.digest}" if lora else ""
+    narrate(f"  use it: kedit edit --method serac --set scope={scope.digest}{chosen}")
 
 
 def _print_curve(recipe: Any) -> None:

@@ -21,10 +21,11 @@ from kedit_lifecycle.memory.vectors_of_texts import TextVectors
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.sentence_encoder import SentenceEncoder
 from kedit_lifecycle.progress import Progress, silent
-from kedit_lifecycle.workbench.serac import MEMORY, SeracConfig
+from kedit_lifecycle.workbench.serac import IN_CONTEXT_ANSWERS, MEMORY, SeracConfig
 
 INDEX_FOLDER = "index"
 SCOPE_FOLDER = "scope"
+COUNTERFACTUAL_FOLDER = "counterfactual"
 
 
 class Memory:
@@ -39,6 +40,7 @@ class Memory:
         self._vectors = TextVectors(SentenceEncoder())
         self._index: MemoryIndex | None = None
         self._systems: dict[tuple[str, str], RoutedModel | None] = {}
+        self._trained: dict[str, CounterfactualModel] = {}
 
     # What is kept
 
@@ -70,7 +72,10 @@ class Memory:
         """What a version records of its memory; empty for an empty one."""
         if not entries:
             return ""
-        return memory_fingerprint(entries, self._vectors.encoder.digest, self.artefact(config).digest)
+        answers = "" if config.counterfactual == IN_CONTEXT_ANSWERS else config.counterfactual
+        return memory_fingerprint(
+            entries, self._vectors.encoder.digest, self.artefact(config).digest + answers
+        )
 
     def config_at(self, version: VersionRow) -> SeracConfig:
         """How the memory of a version is answered: as the last version says that put something into it."""
@@ -96,8 +101,24 @@ class Memory:
         if not entries:
             return None
         assert self._model is not None
-        counterfactual = CounterfactualModel(self._model, Conditioning(config.template))
-        return RoutedModel(self._model, self.router(entries, config), counterfactual)
+        return RoutedModel(self._model, self.router(entries, config), self._counterfactual(config))
+
+    def _counterfactual(self, config: SeracConfig) -> CounterfactualModel:
+        """Who answers what is in scope; a LoRA is merged into a copy of the unedited model once."""
+        assert self._model is not None
+        digest = config.counterfactual
+        if digest == IN_CONTEXT_ANSWERS:
+            return CounterfactualModel(self._model, Conditioning(config.template))
+        if digest not in self._trained:
+            from kedit_lifecycle.memory.counterfactual_training import (  # PEFT is slow to import
+                CounterfactualArtefact,
+                counterfactual_with,
+            )
+
+            place = self._store.path / MEMORY / COUNTERFACTUAL_FOLDER / digest
+            artefact = CounterfactualArtefact.load(place, digest)
+            self._trained = {digest: counterfactual_with(self._model, artefact)}
+        return self._trained[digest]
 
     def router(self, entries: Sequence[MemoryEntry], config: SeracConfig) -> ScopeRouter:
         """What decides which of these entries answers a query, if any."""

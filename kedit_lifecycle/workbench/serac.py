@@ -19,6 +19,8 @@ from kedit_lifecycle.progress import Progress, silent
 MEMORY = "memory"
 """The operation of a version that keeps its facts outside the weights."""
 
+IN_CONTEXT_ANSWERS = "in-context"
+
 
 class SeracConfig(EditorConfig):
     """How facts kept in memory are answered (Mitchell et al. 2022); it holds for the whole memory."""
@@ -29,7 +31,13 @@ class SeracConfig(EditorConfig):
     )
     template: str = Field(
         default=IN_CONTEXT.template,
-        description="what the counterfactual model reads: {fact} and {target} of the edit, then {query}",
+        description="what the counterfactual model reads: {fact} and {target} of the edit, then {query}; a "
+        "trained one reads what it was trained with",
+    )
+    counterfactual: str = Field(
+        default=IN_CONTEXT_ANSWERS,
+        description="who answers what is in scope: in-context, the model itself with the edit before its "
+        "eyes, or the digest of a LoRA that `kedit train serac --counterfactual` made",
     )
 
 

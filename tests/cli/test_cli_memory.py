@@ -126,3 +126,28 @@ def test_a_trained_scope_classifier_is_used_by_its_digest(
     refused = kedit("train", "serac", "--data", no_paraphrases, "--store", remembering)
     assert refused.code == 2
     assert "paraphrases" in refused.err
+
+
+def test_a_trained_counterfactual_model_answers_in_its_own_words(kedit: Kedit, remembering: Path) -> None:
+    to_store = ("--store", remembering)
+    made = kedit(
+        "train", "serac", "--data", "world-facts", "--limit", 60, "--counterfactual", "--steps", 3, "--json",
+        *to_store,
+    )  # fmt: skip
+    assert made.code == 0, made.err
+    lora = made.json["counterfactual"]
+    assert lora["recipe"]["training"]["steps"] == 3
+    events = kedit("log", "--events", "-n", 2, "--json", *to_store).json
+    assert [one["payload"]["kind"] for one in events] == ["counterfactual", "scope"]
+    fact = ("--subject", "Spain", "--prompt", "The capital of {} is", "--target", "Oslo", "--relation", "P36")
+    use = ("--method", "serac", "--set", f"counterfactual={lora['digest']}", "--policy", "observe")
+    before = kedit("show", "HEAD", "--json", *to_store).json
+    ran = kedit("edit", *fact, *use, *to_store)
+    assert ran.code == 0, ran.err
+    assert kedit("show", "HEAD", "--json", *to_store).json["memory"] != before["memory"]
+    for ref in ("HEAD", "HEAD~1"):  # each version is answered as it was made
+        asked = kedit("ask", ASKED, "--at", ref, "--explain", "--json", *to_store)
+        assert asked.json[0]["route"]["answered_by"] == "memory", asked.err
+    bad = kedit("edit", *fact, "--method", "serac", "--set", "counterfactual=0000", *to_store)
+    assert bad.code == 3
+    assert "counterfactual model" in bad.err
