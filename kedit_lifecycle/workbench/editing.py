@@ -30,9 +30,9 @@ from kedit_lifecycle.memory.system import RoutedModel
 from kedit_lifecycle.models.delta import WeightDelta
 from kedit_lifecycle.models.editable import AppliedUpdate, EditableModel, Fingerprints
 from kedit_lifecycle.models.fingerprints import to_canonical
-from kedit_lifecycle.progress import Progress
+from kedit_lifecycle.progress import Progress, tell
 from kedit_lifecycle.workbench.attempts import ATTEMPT_EVENT, attempt_payload, check_draft
-from kedit_lifecycle.workbench.gatekeeping import Contradictions, Findings, Gatekeeper
+from kedit_lifecycle.workbench.gatekeeping import Contradictions, Findings, Gatekeeper, tell_check
 from kedit_lifecycle.workbench.history import metric_draft
 from kedit_lifecycle.workbench.measuring import Measure, Reading, whole_model
 from kedit_lifecycle.workbench.outcomes import EditOutcome
@@ -115,8 +115,10 @@ def edit_once(
     began = time.perf_counter()
     against = against or gate.before(head, step.requests)
     conflicts = time.perf_counter() - began
+    tell_check(progress, against.result)
     decision = _settled(step, decide(gate.policy, [against.result]), last=last)
     if not decision.commits:
+        tell(progress, "decision", action=decision.action, reasons=list(decision.reasons))
         outcome = _unmade(step, against, decision, time.perf_counter() - began)
         return outcome if dry_run else _taken_back(bench, head, step, outcome, gate)
     saved = bench.model.masters
@@ -124,11 +126,12 @@ def edit_once(
         made = _make(bench, head, step, gate, against, measure, progress, began, conflicts)
         found = [against.result, *made.findings.results]
         decision = _settled(step, decide(gate.policy, found), last=last, choosy_of=found if choosy else ())
+        tell(progress, "decision", action=decision.action, reasons=list(decision.reasons))
         outcome = _outcome(made, against, decision)
         if dry_run or not decision.commits:
             _take_back(bench, saved, step)
         else:
-            outcome = _commit(bench, head, made, outcome, gate)
+            outcome = _commit(bench, head, made, outcome, gate, progress)
     except BaseException:
         _take_back(bench, saved, step)
         raise
@@ -214,7 +217,7 @@ def _make(
     findings = Findings()
     if measure == "all":
         checking = time.perf_counter()
-        findings = gate.after(head, step.requests, after.evaluations, system)
+        findings = gate.after(head, step.requests, after.evaluations, system, progress)
         checked += time.perf_counter() - checking
     after = replace(after, whole=whole_model(findings.metrics))
     seconds = time.perf_counter() - began
@@ -281,9 +284,11 @@ def _commit(
     made: _Made,
     outcome: EditOutcome,
     gate: Gatekeeper,
+    progress: Progress,
 ) -> EditOutcome:
     draft = _draft(bench, head, made, outcome, gate.policy)
     version = bench.store.commit(draft, author=bench.author, command=bench.command)
+    tell(progress, "version", number=version.number, id=version.id)
     if made.step.remembers:
         bench.memory.committed()
     bench.past.advance(bench.store, version, made.delta.updates)

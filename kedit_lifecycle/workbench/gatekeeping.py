@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from kedit_lifecycle.checks.collapse import HealthMonitor, collapse_check
 from kedit_lifecycle.checks.conflict import SEVERITIES, Conflict
@@ -17,6 +18,7 @@ from kedit_lifecycle.facts.request import EditRequest
 from kedit_lifecycle.ledger.records import Supersession, VersionRow
 from kedit_lifecycle.ledger.store import Store
 from kedit_lifecycle.models.editable import EditableModel
+from kedit_lifecycle.progress import Progress, silent, tell
 from kedit_lifecycle.workbench.line_state import LineState, tried
 from kedit_lifecycle.workbench.measuring import Measuring
 
@@ -91,17 +93,27 @@ class Gatekeeper:
         requests: Sequence[EditRequest],
         evaluations: Sequence[RequestEvaluation],
         system: AnsweringSystem | None = None,
+        progress: Progress = silent,
     ) -> Findings:
         """Check the candidate, whose parent is `head`; `system` answers for it, its memory included."""
         place = head.depth + 1  # not its number, which another branch may take
         reading = self.measuring.health.run(
-            place, requests, evaluations, self.line.edits, system=system, parent=self._perplexity(head)
+            place,
+            requests,
+            evaluations,
+            self.line.edits,
+            system=system,
+            parent=self._perplexity(head),
+            found=partial(tell_check, progress),
         )
         results = [*reading.results, *self._ripple(requests, system)]
         monitor = self.line.monitor(self.store, head, self.policy.limits)
         ahead, state = tried(monitor, self.store.reader.last_number() + 1, results, self.policy.limits)
         held = next((one.detail.get("held", ()) for one in results if one.check == "efficacy"), ())
-        return Findings((*results, collapse_check(state)), reading.metrics, tuple(held), ahead)
+        last = collapse_check(state)
+        for one in [*results[len(reading.results) :], last]:
+            tell_check(progress, one)
+        return Findings((*results, last), reading.metrics, tuple(held), ahead)
 
     def _perplexity(self, version: VersionRow) -> float | None:
         """The value of `perplexity` at a version; 1 of the unedited model, None where it was not measured."""
@@ -145,6 +157,20 @@ class Gatekeeper:
             if not state or state[0].verdict == "pass":
                 return version
         return self.store.reader.version(0)
+
+
+def tell_check(progress: Progress, result: CheckResult) -> None:
+    """Pass a check on to whoever watches."""
+    tell(
+        progress,
+        "check",
+        check=result.check,
+        verdict=result.verdict,
+        message=result.message,
+        value=result.value,
+        warn=result.warn,
+        fail=result.fail,
+    )
 
 
 def conflict_check(conflicts: Sequence[Conflict], *, replaced: Sequence[Conflict] = ()) -> CheckResult:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kedit_lifecycle.checks.collapse.limits import HealthLimits
@@ -78,23 +78,44 @@ class HealthChecks:
         full: bool | None = None,
         system: AnsweringSystem | None = None,
         parent: float | None = None,
+        found: Callable[[CheckResult], None] = lambda result: None,
     ) -> HealthReading:
         """Check the model as it is, `requests` just applied to it, on its way to be `version`.
 
         `system`, if given, answers for the model when edits are asked, with its memory. `parent` is the
-        value of `perplexity` before the requests, None where it was not measured.
+        value of `perplexity` before the requests, None where it was not measured. `found` is given each
+        result as soon as it is there.
 
         `evaluations` are the requests' readings on this model, with `neighborhood_before` those on the
         parent; `earlier` the live edits of the versions before. The same model, version and edits give
         the same numbers.
         """
         full = self.full(version) if full is None else full
-        reading = HealthReading((self._judge.efficacy(evaluations), self._judge.neighborhood(evaluations)))
+        reading = HealthReading()
+        for part in self._parts(version, requests, evaluations, earlier, full, system, parent):
+            for result in part.results:
+                found(result)
+            reading += part
+        return reading
+
+    def _parts(
+        self,
+        version: int,
+        requests: Sequence[EditRequest],
+        evaluations: Sequence[RequestEvaluation],
+        earlier: Sequence[EarlierEdit],
+        full: bool,
+        system: AnsweringSystem | None,
+        parent: float | None,
+    ) -> Iterator[HealthReading]:
+        """The readings of one edit, the cheapest first."""
+        yield HealthReading((self._judge.efficacy(evaluations), self._judge.neighborhood(evaluations)))
         whole = self.whole_model()
         step = self._judge.perplexity_step(whole.values["perplexity"], parent, len(requests))
-        reading += whole + HealthReading((step,))
-        reading += self.retention(version, requests, earlier, full=full, system=system)
-        return reading + self.degeneracy() if full else reading
+        yield whole + HealthReading((step,))
+        yield self.retention(version, requests, earlier, full=full, system=system)
+        if full:
+            yield self.degeneracy()
 
     def whole_model(self) -> HealthReading:
         """Perplexity, diversity of predictions, drift, and the change of the weights."""

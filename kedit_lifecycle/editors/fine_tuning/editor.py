@@ -23,7 +23,7 @@ from kedit_lifecycle.models.delta import TensorUpdate, WeightDelta, replay
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.partial_run import Enough, call_by_name, first_output, stopped_early
 from kedit_lifecycle.models.tokens import EncodedTarget, encode_with_target, pad_batch
-from kedit_lifecycle.progress import Progress, silent
+from kedit_lifecycle.progress import Progress, silent, tell
 
 _HINT = "a smaller learning_rate, or another layer; a float16 model may need float32"
 
@@ -157,6 +157,7 @@ class _Training:
             adam.zero_grad()
             self.losses.append(self._forward_and_backward())
             progress("fine-tuning", step + 1, config.steps)
+            tell(progress, "loss", step=step + 1, value=self.losses[-1])
             if self.losses[-1] < config.stop_loss:
                 break
             adam.step()

@@ -19,7 +19,7 @@ from kedit_lifecycle.editors.locate.contexts import EditContexts, context_averag
 from kedit_lifecycle.editors.locate.optimiser import make_optimiser, narrowed
 from kedit_lifecycle.editors.locate.suffix_groups import GroupTerms, SuffixGroup, group_rows, suffix_tokens
 from kedit_lifecycle.models.editable import EditableModel
-from kedit_lifecycle.progress import Progress, silent
+from kedit_lifecycle.progress import Progress, silent, tell
 
 Anchor = Literal["value", "stream"]
 
@@ -77,9 +77,10 @@ class ValueSearch:
         for chunk in self._chunks(contexts):
             batch = _Batch(self, [contexts[i] for i in chunk])
 
-            def report(steps: int, before: int = len(found), size: int = len(chunk)) -> None:
+            def report(steps: int, loss: float, before: int = len(found), size: int = len(chunk)) -> None:
                 done = before * self.config.steps + steps * size
                 progress("v*", done, len(contexts) * self.config.steps)
+                tell(progress, "loss", step=steps, value=loss)
 
             found.update(zip(chunk, batch.run(report), strict=True))
         return [found[index] for index in range(len(contexts))]
@@ -117,6 +118,11 @@ class _Batch:
         self._delta = torch.zeros_like(self._value, requires_grad=True)  # (live, d_model)
         self._optimiser = make_optimiser(config, self._delta)
 
+    @property
+    def _loss(self) -> float:
+        """Mean of the requests' last losses."""
+        return sum(losses[-1] for losses in self._losses) / len(self._losses)
+
     def _collect_states(self, requests: int) -> None:
         """Keys, values and stream at the subject's last token, by request."""
         states = [group.states() for group in self._groups]
@@ -137,14 +143,14 @@ class _Batch:
         anchor = self._value if self._search.anchor == "value" else self._stream
         self._norm = anchor.norm(dim=1)  # (requests,)
 
-    def run(self, report: Callable[[int], None]) -> list[FoundValue]:
-        """All steps; `report` is called with the number of steps done."""
+    def run(self, report: Callable[[int, float], None]) -> list[FoundValue]:
+        """All steps; `report` is called with the number of steps done and the mean loss."""
         config = self._search.config
         for step in range(config.steps):
             self._optimiser.zero_grad()
             terms = self._forward_and_backward()
             self._keep_finished(terms, last=step == config.steps - 1)
-            report(step + 1)
+            report(step + 1, self._loss)
             if not self._live:
                 break
             self._optimiser.step()
