@@ -4,8 +4,8 @@
 
 First the same edits are made by ROME without clamp, early stopping, weight decay, covariance or any care for
 the model: under `observe` until perplexity has been above 1.5 × the unedited model's for six edits, then as
-many of them under `guarded`. Then a run of MEMIT, one fact at a time, in which every state but "healthy" is an
-alarm; each edit that was taken back is listed with its reasons.
+many of them under `guarded`. Then a run of MEMIT, one fact at a time, in which every state but "healthy" is
+an alarm; each edit that was taken back is listed with its reasons.
 The cost of the checks is their time as a ratio to the time of finding the edits, in the healthy run; that of
 measuring the edit itself (ES, PS, NS, exact match, what it says) stands beside it.
 """

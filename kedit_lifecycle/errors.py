@@ -11,6 +11,7 @@ EXIT_CODES: dict[int, str] = {
     3: "the store is damaged",
     4: "the store is locked by another process, or cannot be written",
     5: "a problem with the model",
+    6: "the engine is not running, went away, or did not let us in",
     70: "an error in kedit itself; please report it",
     130: "interrupted; what was committed stays",
     141: "the reader of the output went away",
@@ -102,3 +103,15 @@ class ModelError(KeditError):
 
 class UnknownArchitectureError(ModelError):
     """No adapter knows this model family."""
+
+
+class EngineGoneError(KeditError):
+    """No engine answers for the store: none was started, it was stopped, or it died."""
+
+    exit_code = 6
+
+
+class EngineAccessError(KeditError):
+    """The engine does not let us in: a token is missing or wrong, or its socket is not ours."""
+
+    exit_code = 6

@@ -34,6 +34,8 @@ for _name, _more in {
     QUICK[_name] |= {"layers": [0, 1], **_more}
 QUICK["ft"] = {"layer": 1, "steps": 3, "learning_rate": 0.01}
 QUICK["ft-l"] = QUICK["ft"] | {"norm_constraint": 0.01}
+QUICK["mend"] = {"artefact": "untrained", "scale": 1e3}
+QUICK["knowledge-editor"] = {"artefact": "untrained", "scale": 10.0}
 """Settings that make an editor fast on a tiny model, by its name; others get their defaults."""
 
 

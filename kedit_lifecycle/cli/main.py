@@ -14,7 +14,7 @@ import click
 
 from kedit_lifecycle.cli.catalogue import COMMANDS, PROGRAM, SECTIONS
 from kedit_lifecycle.cli.output import narrate
-from kedit_lifecycle.cli.session import DEFAULT_STORE, Session, shared_options, take_shared
+from kedit_lifecycle.cli.session import DEFAULT_STORE, HeldByEngineError, Session, shared_options, take_shared
 from kedit_lifecycle.errors import KeditError
 
 SUMMARY = """Version control for what a language model believes.
@@ -91,10 +91,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     _same_bytes_everywhere()
     given = list(sys.argv[1:] if arguments is None else arguments)
     session = Session(store=Path(os.environ.get("KEDIT_STORE") or DEFAULT_STORE), arguments=given)
-    sys.exit(_run(given, session, []))
+    sys.exit(carry_out(given, session, []))
 
 
-def _run(arguments: list[str], session: Session, seen: list[click.Context]) -> int:
+def carry_out(arguments: list[str], session: Session, seen: list[click.Context]) -> int:
+    """Run a command line in this process; its exit code. Errors are said on stderr."""
     try:
         with cli.make_context(PROGRAM, arguments, obj=session) as ctx:
             seen.append(ctx)
@@ -105,6 +106,8 @@ def _run(arguments: list[str], session: Session, seen: list[click.Context]) -> i
         return stop.exit_code
     except BrokenPipeError:
         return _reader_gone()
+    except HeldByEngineError:
+        return _leave_to_engine(arguments, seen[0].obj if seen else session)
     except (KeyboardInterrupt, click.Abort):
         return _interrupted(seen[0].obj if seen else session)
     except KeditError as error:
@@ -119,6 +122,18 @@ def _run(arguments: list[str], session: Session, seen: list[click.Context]) -> i
 
         traceback.print_exc()
         return _explain("an error in kedit itself; the lines above say where", "report it with them", 70)
+
+
+def _leave_to_engine(arguments: list[str], session: Session) -> int:
+    """Have the command carried out by the engine that holds the store."""
+    from kedit_lifecycle.cli.relay import relay
+
+    try:
+        return relay(arguments, session)
+    except KeditError as error:
+        return _explain(str(error), error.hint, error.exit_code)
+    except BrokenPipeError:
+        return _reader_gone()
 
 
 def _explain(problem: str, hint: str, code: int) -> int:

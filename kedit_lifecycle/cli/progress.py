@@ -5,16 +5,20 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kedit_lifecycle.cli.output import inert, narrate
+from kedit_lifecycle.progress import Watcher
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
 PATIENCE = 2.0  # seconds; work that ends before shows nothing
+WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
+"""Who hears of progress instead of the terminal: the engine, of a command line that it carries out."""
 INTERVAL = 15.0  # seconds between two lines off a terminal
 
 
@@ -41,6 +45,10 @@ class ProgressDisplay:
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Take note of a step; `total` 0 means that nobody knows."""
+        watcher = WATCHER.get()
+        if watcher is not None:
+            watcher(stage, done, total)
+            return
         if stage != self._stage:
             self._next_stage(stage, done)
         elapsed = self._clock() - self._began
@@ -51,6 +59,16 @@ class ProgressDisplay:
         elif self._clock() - self._told >= INTERVAL:
             self._told = self._clock()
             narrate(f"{stage}: {standing(done, total, self._rate(done))}")
+
+    def hear(self, kind: str, found: dict[str, Any]) -> None:
+        """What was found on the way is for the engine's watcher, where there is one."""
+        watcher = WATCHER.get()
+        if watcher is not None:
+            watcher.hear(kind, found)
+
+    def hide(self) -> None:
+        """Take the bar away until the next step, so that something can be printed."""
+        self._stop_bar()
 
     def say(self, text: str) -> None:
         """A line of narration that does not break the bar."""

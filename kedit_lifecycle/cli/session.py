@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kedit_lifecycle.cli.catalogue import COMMANDS, PROGRAM
-from kedit_lifecycle.errors import RefusedError
+from kedit_lifecycle.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from kedit_lifecycle.ledger.reader import LedgerReader
@@ -25,15 +26,32 @@ if TYPE_CHECKING:
 DEFAULT_STORE = "store"
 
 
+@dataclass(frozen=True, slots=True)
+class EngineHost:
+    """The engine that a command line is carried out in: its workbench, and who gave the command."""
+
+    workbench: Workbench
+    author: str
+    device: str
+
+
+class HeldByEngineError(Exception):
+    """A command needs the store or its model, and an engine has them: it is to be carried out there."""
+
+
 @dataclass(slots=True)
 class Session:
-    """One run of the command line. `resume` is what to type after an interruption."""
+    """One run of the command line. `resume` is what to type after an interruption.
+
+    `host` is the engine that carries it out, None in a process of its own.
+    """
 
     store: Path = Path(DEFAULT_STORE)
     json: bool = False
     readonly: bool = False
     resume: str = ""
     arguments: list[str] = field(default_factory=list)
+    host: EngineHost | None = None
 
     def reader(self) -> LedgerReader:
         """The ledger, read with the standard library alone.
@@ -45,18 +63,44 @@ class Session:
 
         return LedgerReader(self.store)
 
-    def open_store(self) -> Store:
-        """The store, without a model."""
+    def open_store(self) -> AbstractContextManager[Store]:
+        """The store, without a model.
+
+        Raises:
+            HeldByEngineError: an engine holds it.
+        """
+        if self.host is not None:
+            return nullcontext(self.host.workbench.store)
+        self._leave_to_engine()
         from kedit_lifecycle.ledger.store import Store
 
         return Store.open(self.store, readonly=self.readonly)
 
-    def workbench(self, **options: Any) -> Workbench:
-        """The store with its model; transformers' own progress bars and notices are kept away."""
+    def workbench(self, **options: Any) -> AbstractContextManager[Workbench]:
+        """The store with its model; transformers' own progress bars and notices are kept away.
+
+        Raises:
+            HeldByEngineError: an engine holds it.
+            UsageError: this is an engine, and on another device than was asked for.
+        """
+        if self.host is not None:
+            device = options.get("device", "cpu")
+            if device not in ("cpu", self.host.device):
+                raise UsageError(
+                    f"the engine runs on {self.host.device}, not on {device}", hint="kedit engine stop"
+                )
+            return nullcontext(self.host.workbench)
+        self._leave_to_engine()
         quiet_libraries()
         from kedit_lifecycle.workbench import Workbench
 
         return Workbench.open(self.store, readonly=self.readonly, command=self.command, **options)
+
+    def _leave_to_engine(self) -> None:
+        from kedit_lifecycle.cli.held import engine_holds
+
+        if not self.readonly and engine_holds(self.store):
+            raise HeldByEngineError
 
     def must_write(self) -> None:
         """Refuse a command that writes where `--readonly` was given.
@@ -73,8 +117,8 @@ class Session:
         Raises:
             RefusedError: the answer was no.
         """
-        if yes or not _on_terminal():
-            return
+        if yes or self.host is not None or not _on_terminal():
+            return  # an engine is asked by a command that was confirmed where it was typed
         if not click.confirm(question, default=False, err=True):
             raise RefusedError("nothing was changed", hint="answer y, or give --yes")
 
@@ -87,7 +131,7 @@ class Session:
     @property
     def author(self) -> str:
         """Who is at work: KEDIT_AUTHOR, else the user's name."""
-        return author()
+        return self.host.author if self.host else author()
 
 
 def _on_terminal() -> bool:

@@ -12,11 +12,16 @@ from kedit_lifecycle.cli.options import DEVICE
 from kedit_lifecycle.cli.output import Column, emit_json, line, narrate, number, plain, print_table
 from kedit_lifecycle.cli.progress import ProgressDisplay
 from kedit_lifecycle.cli.session import Session, StoreCommand, pass_session, quiet_libraries
+from kedit_lifecycle.cli.train_editors import LEARNED, editor_training_command
 
 
 @click.group("train", short_help=COMMANDS["train"].summary)
 def train_command() -> None:
     """Train what a method needs before the first edit."""
+
+
+for _method in LEARNED:
+    train_command.add_command(editor_training_command(_method))
 
 
 @train_command.command("serac", cls=StoreCommand)

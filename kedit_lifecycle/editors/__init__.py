@@ -9,7 +9,9 @@ from kedit_lifecycle.editors.alphaedit import AlphaEdit
 from kedit_lifecycle.editors.base import Editor, EditorConfig
 from kedit_lifecycle.editors.emmet import Emmet
 from kedit_lifecycle.editors.fine_tuning import ConstrainedFineTuning, FineTuning
+from kedit_lifecycle.editors.knowledge_editor import KnowledgeEditor
 from kedit_lifecycle.editors.memit import Memit
+from kedit_lifecycle.editors.mend import Mend
 from kedit_lifecycle.editors.past_keys import PastKeys
 from kedit_lifecycle.editors.rome import Rome
 from kedit_lifecycle.errors import UsageError
@@ -58,5 +60,5 @@ def get_editor(name: str) -> Editor[Any]:
     return _REGISTRY[name]()
 
 
-for _built_in in (Rome, Memit, AlphaEdit, Emmet, FineTuning, ConstrainedFineTuning):
+for _built_in in (Rome, Memit, AlphaEdit, Emmet, FineTuning, ConstrainedFineTuning, Mend, KnowledgeEditor):
     register(_built_in)

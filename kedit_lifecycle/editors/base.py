@@ -41,6 +41,10 @@ class Editor(ABC, Generic[ConfigT]):
     def layers(self, config: ConfigT) -> tuple[int, ...]:
         """The layers whose key covariance `plan` will ask for."""
 
+    def settled(self, config: ConfigT, statistics: Statistics) -> ConfigT:
+        """The config as the ledger keeps it: what it names by a word, named by content instead."""
+        return config
+
     @abstractmethod
     def plan(
         self,

@@ -15,7 +15,7 @@ JobState = Literal["queued", "running", "done", "refused", "failed", "cancelled"
 
 FINAL_STATES: tuple[JobState, ...] = ("done", "refused", "failed", "cancelled")
 
-EventKind = Literal["engine", "job", "progress", "loss", "check", "decision", "version"]
+EventKind = Literal["engine", "job", "progress", "loss", "check", "decision", "version", "output"]
 
 Route = Literal["base", "weights", "memory"]
 """What made a version, or who answered: nothing yet, an editor of the weights, the memory."""
@@ -43,6 +43,10 @@ class EngineInfo(Message):
     resident_bytes: int
     job: int | None = None
     waiting: int = 0
+    device: str = "cpu"
+    threads: int = 0  # of torch; 0: not loaded yet
+    event: int = 0  # the newest event's id: what a client that begins now resumes from
+    stopping: bool = False
 
 
 class JobOrder(Message):
@@ -63,7 +67,10 @@ class JobError(Message):
 
 
 class Job(Message):
-    """One job: `GET /jobs/{id}`. `result` is there once it is done, or refused by the gate."""
+    """One job: `GET /jobs/{id}`. `result` is there once it is done, or refused by the gate.
+
+    In lists and in answers to `POST`, `result` and long arguments are left out.
+    """
 
     id: int
     kind: str
@@ -124,7 +131,9 @@ class HistoryRow(Message):
     """A version, or an attempt that the gate took back, as one line of the history.
 
     `key` is its event in the audit chain, which orders rows. Scores are means over its requests, None where
-    they were not measured; `perplexity` is the ratio to the unedited model.
+    they were not measured; `perplexity` is the ratio to the unedited model, `state` the model's state with
+    it, as judged when it was made (empty where it was not). `superseded`: HEAD's line took the place of all
+    its facts. An attempt is `on_line` if its parent is.
     """
 
     key: int
@@ -151,11 +160,15 @@ class HistoryRow(Message):
 
 
 class HistoryPage(Message):
-    """`GET /history?offset=&limit=&filter=`: rows newest first, and how many there are in all."""
+    """`GET /history?offset=&limit=&filter=`: rows newest first, and how many there are in all.
+
+    Not `complete`: the filter has looked at the newest part of a long history only; ask again for more.
+    """
 
     offset: int
     total: int
     rows: tuple[HistoryRow, ...]
+    complete: bool = True
 
 
 class CheckView(Message):
@@ -181,7 +194,10 @@ class TensorView(Message):
 
 
 class FactView(Message):
-    """One request of a version with the model's answers before and after, where they were kept."""
+    """One request of a version with the model's answers before and after, where they were kept.
+
+    The probabilities are those of `target_new`; `superseded_by` is on HEAD's line.
+    """
 
     position: int
     subject: str
@@ -202,10 +218,13 @@ class FactView(Message):
 
 
 class MetricView(Message):
-    """One number and how it was made; `unedited` is the base model's beside it."""
+    """One number and how it was made, a mean over a version's requests; `unedited` is the base model's.
+
+    `value` is None of a number that is none (NaN).
+    """
 
     metric: str
-    value: float
+    value: float | None
     unedited: float | None
     protocol: str
     scorer: str
@@ -227,7 +246,11 @@ class AuditView(Message):
 
 
 class VersionView(Message):
-    """`GET /versions/{ref}` and `GET /attempts/{event}`: everything about one row."""
+    """`GET /versions/{ref}` and `GET /attempts/{event}`: everything about one row.
+
+    Of a large batch, `facts` and `tensors` are the first ones; `row.requests` counts the facts. `losses` is
+    the mean over the requests at each step of the optimisation.
+    """
 
     row: HistoryRow
     facts: tuple[FactView, ...]
@@ -252,7 +275,10 @@ class AuditPage(Message):
 
 
 class Comparison(Message):
-    """`GET /compare?a=&b=`: what lies between two versions."""
+    """`GET /compare?a=&b=`: what lies between two versions.
+
+    Facts are those live at the one and not made at the other, newest first; of many, the newest.
+    """
 
     a: HistoryRow
     b: HistoryRow
@@ -267,7 +293,11 @@ class Comparison(Message):
 
 
 class SeriesPoint(Message):
-    """What the checks read at one version of HEAD's line."""
+    """What the checks read at one version of a line.
+
+    `retention` and `locality` are shares that held (of earlier edits asked again, of the next tokens at
+    neighborhood prompts): their limits are floors; of the others, higher is worse.
+    """
 
     number: int
     perplexity: float | None = None  # ratio to the unedited model
@@ -300,7 +330,7 @@ class RetentionView(Message):
     """`GET /retention?ref=`: whether facts still held when measured again.
 
     `values[i][j]` is the efficacy of version `rows[i]`'s facts measured at version `columns[j]`, None where
-    it was not measured.
+    it was not measured. Where a retention check named facts as lost, it is the share of the others.
     """
 
     rows: tuple[int, ...]
@@ -340,7 +370,10 @@ class MemoryView(Message):
 
 
 class Suggestion(Message):
-    """`GET /suggest?subject=&prompt=`: what the built-in facts know that helps to write a request."""
+    """`GET /suggest?subject=&prompt=`: what the built-in facts know that helps to write a request.
+
+    `prompt` holds `{}` for the subject; `neighborhood` are prompts about others with the same true answer.
+    """
 
     subjects: tuple[str, ...] = ()  # that begin like the one typed
     relation: str | None = None
@@ -392,3 +425,88 @@ class Peek(Message):
     answer_probability: float | None
     target_probability: float | None
     route: Route
+
+
+# What jobs come to
+
+
+class EditResult(Message):
+    """What a job of kind `edit` or `consolidate` comes to; `version` None: a dry run, or taken back.
+
+    `attempt` is the event that keeps what the gate took back; `view` the version or the attempt as the
+    ledger has it.
+    """
+
+    version: int | None
+    attempt: int | None
+    action: str
+    reasons: tuple[str, ...]
+    hint: str
+    checks: tuple[CheckView, ...]
+    facts: tuple[FactView, ...]
+    metrics: Mapping[str, float | None]
+    unedited: Mapping[str, float | None]
+    losses: tuple[float, ...]
+    warnings: tuple[str, ...]
+    seconds: float
+    view: VersionView | None = None
+    notes: tuple[str, ...] = ()
+
+
+class ApplyResult(Message):
+    """What a job of kind `apply` comes to."""
+
+    run: str
+    committed: tuple[int, ...]
+    taken_back: int
+    already_done: int
+    metrics: Mapping[str, float | None]
+    unedited: Mapping[str, float | None]
+    warnings: tuple[str, ...]
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+class Moved(Message):
+    """Where HEAD is after undo, redo, rollback or switch; or where a branch or tag was put."""
+
+    number: int
+    id: str
+    depth: int
+    branch: str | None = None
+    name: str = ""  # of the branch or tag made
+    notes: tuple[str, ...] = ()
+    tensors: int = 0  # rebuilt and compared before HEAD went there
+
+
+class RouteCandidate(Message):
+    """An entry of the memory that a query came near to; `score` is P(in scope)."""
+
+    entry: MemoryEntryView
+    score: float
+    similarity: float
+
+
+class RouteView(Message):
+    """What a job of kind `route` comes to: who would answer a prompt, and the nearest entries."""
+
+    version: int
+    route: Route
+    score: float | None
+    threshold: float | None
+    candidates: tuple[RouteCandidate, ...] = ()
+    note: str = ""
+
+
+class Outcome(Message):
+    """What other jobs come to: a table of numbers or a summary, and the checks where there are any."""
+
+    summary: Mapping[str, Any] = Field(default_factory=dict)
+    checks: tuple[CheckView, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class CommandResult(Message):
+    """What a command line that an engine carried out ends with; what it printed are `output` events."""
+
+    code: int

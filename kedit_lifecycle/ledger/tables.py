@@ -62,7 +62,7 @@ class Version(_Sealed, table=True):
     id: str = Field(unique=True)
     parent: str | None = Field(default=None, foreign_key="version.id", index=True)
     depth: int = Field(index=True)
-    operation: str
+    operation: str = Field(index=True)
     editor: str
     message: str
     seed: int
@@ -174,7 +174,7 @@ class Superseded(_Sealed, table=True):
 
     version: int = Field(primary_key=True, foreign_key="version.number")
     position: int = Field(primary_key=True)
-    earlier_version: int = Field(primary_key=True, foreign_key="version.number")
+    earlier_version: int = Field(primary_key=True, foreign_key="version.number", index=True)
     earlier_position: int = Field(primary_key=True)
 
 

@@ -16,9 +16,9 @@ from torch import Tensor
 from kedit_lifecycle.errors import UsageError
 from kedit_lifecycle.facts.relations import RELATIONS, relation_of
 from kedit_lifecycle.facts.request import SUBJECT_SLOT, EditRequest
-from kedit_lifecycle.memory.artefact import TrainedArtefact
 from kedit_lifecycle.memory.counterfactual import Conditioning, CounterfactualModel
 from kedit_lifecycle.memory.entry import EntryId, MemoryEntry
+from kedit_lifecycle.models.artefact import TrainedArtefact
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.tokens import EncodedTarget, encode_with_target, pad_batch
 

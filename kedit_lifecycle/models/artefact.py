@@ -31,6 +31,7 @@ class TrainedArtefact:
     recipe: Mapping[str, Any]
 
     kind: ClassVar[str] = "artefact"
+    made_by: ClassVar[str] = "kedit train serac"
     required: ClassVar[tuple[str, ...]] = ()
 
     @cached_property
@@ -72,7 +73,7 @@ class TrainedArtefact:
                 raise ValueError(f"its recipe lacks {', '.join(lacking)}")
         except (OSError, ValueError, TypeError, SafetensorError) as error:
             raise StoreError(
-                f"the {cls.kind} in {folder} cannot be read: {error}", hint="kedit train serac"
+                f"the {cls.kind} in {folder} cannot be read: {error}", hint=cls.made_by
             ) from error
         if digest is not None and artefact.digest != digest:
             raise StoreError(f"the {cls.kind} in {folder} is {artefact.digest[:10]}, not {digest[:10]}")

@@ -76,13 +76,14 @@ class CachedLower:
         start = self.start
         if start == 0:
             return run_whole(self.model, sequences)
-        rows = [self._entering(start, tuple(ids)) for ids in sequences]
+        rows = [self.entering(start, tuple(ids)) for ids in sequences]
         stream = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # (batch, positions, d_model)
-        with self._handing_out(start, stream):
+        with self.handing_out(start, stream):
             return run_whole(self.model, sequences)
 
-    def _entering(self, layer: int, ids: Tokens) -> Tensor:
-        """(positions, d_model) at the entrance of `layer`."""
+    @torch.no_grad()
+    def entering(self, layer: int, ids: Tokens) -> Tensor:
+        """(positions, d_model) at the entrance of `layer`, kept; the layers below must be unedited."""
         known = self._held.get((layer, ids))
         if known is not None:
             self._held.move_to_end((layer, ids))
@@ -118,7 +119,7 @@ class CachedLower:
             self.held_bytes -= oldest.nbytes
 
     @contextlib.contextmanager
-    def _handing_out(self, layer: int, stream: Tensor) -> Iterator[None]:
+    def handing_out(self, layer: int, stream: Tensor) -> Iterator[None]:
         """Inside, the layers below `layer` give `stream` and do nothing else.
 
         The model's own code runs around them: its masks and positions are made as ever.

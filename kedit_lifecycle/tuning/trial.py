@@ -77,7 +77,7 @@ def objective(
 
 def _afresh(statistics: Statistics) -> Statistics:
     """The same library without the factorisations of earlier candidates, which would fill the memory."""
-    return Statistics(statistics.model, statistics.library, statistics.progress)
+    return Statistics(statistics.model, statistics.library, statistics.progress, trained=statistics.trained)
 
 
 def never() -> bool:

@@ -91,6 +91,16 @@ def configure(editor: Editor[Any], model: EditableModel, overrides: Mapping[str,
         ) from error
 
 
+def settle(editor: Editor[Any], bench: Bench, overrides: Mapping[str, Any] | None) -> EditorConfig:
+    """As `configure`, with what is named by a word (a trained network) named by content.
+
+    Raises:
+        UsageError: naming the field that is wrong, or what is not there.
+    """
+    settled: EditorConfig = editor.settled(configure(editor, bench.model, overrides), bench.statistics)
+    return settled
+
+
 def edit_once(
     bench: Bench,
     head: VersionRow,

@@ -10,7 +10,7 @@ from kedit_lifecycle.errors import GateError
 from kedit_lifecycle.ledger.records import VersionRow
 from kedit_lifecycle.progress import Progress
 from kedit_lifecycle.workbench.auto import choose
-from kedit_lifecycle.workbench.editing import Bench, Step, configure, edit_once
+from kedit_lifecycle.workbench.editing import Bench, Step, edit_once, settle
 from kedit_lifecycle.workbench.gatekeeping import Gatekeeper
 from kedit_lifecycle.workbench.measuring import Measure
 from kedit_lifecycle.workbench.outcomes import EditOutcome
@@ -61,7 +61,7 @@ def _choose_way(
     choice = choose(bench.store.reader, head, step.requests, against)
     for place, method in enumerate(choice.methods):
         editor = find_method(method)
-        config = configure(editor, bench.model, None)
+        config = settle(editor, bench, None)
         way = replace(step, editor=editor, config=config, route=choice.as_json(method))
         last = place == len(choice.methods) - 1
         outcome = edit_once(
@@ -82,7 +82,7 @@ def _choose_way(
 
 def _other_way(bench: Bench, step: Step, retry: Retry, reasons: Sequence[str] = ()) -> Step:
     editor = find_method(retry.method)
-    config = configure(editor, bench.model, retry.config)
+    config = settle(editor, bench, retry.config)
     route = {"instead_of": step.editor.name, "reasons": list(reasons)} if reasons else step.route
     return replace(step, editor=editor, config=config, profile=None, route=route)
 

@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,6 +26,7 @@ from kedit_lifecycle.ledger.making import refuse_existing
 from kedit_lifecycle.ledger.records import Supersession, VersionRow
 from kedit_lifecycle.ledger.store import Store
 from kedit_lifecycle.memory.entry import MemoryEntry
+from kedit_lifecycle.memory.system import RoutedModel
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.sanity import check_sanity
 from kedit_lifecycle.models.sources import DEFAULT_MODEL, load_model
@@ -33,7 +35,7 @@ from kedit_lifecycle.tuning.profile import load_profile
 from kedit_lifecycle.workbench.attempts import keep_policy
 from kedit_lifecycle.workbench.batch_conflicts import refuse_conflicts
 from kedit_lifecycle.workbench.checkout import check_out
-from kedit_lifecycle.workbench.editing import Bench, Step, configure
+from kedit_lifecycle.workbench.editing import Bench, Step, settle
 from kedit_lifecycle.workbench.gatekeeping import Gatekeeper
 from kedit_lifecycle.workbench.history import live_requests
 from kedit_lifecycle.workbench.line_state import LineState
@@ -166,6 +168,8 @@ class Workbench:
                 )
             self._adopt(loaded)
         assert self._bench is not None
+        if (self._bench.author, self._bench.command) != (self.author, self.command):
+            self._bench = replace(self._bench, author=self.author, command=self.command)
         return self._bench
 
     def _adopt(self, model: EditableModel) -> None:
@@ -181,6 +185,15 @@ class Workbench:
             StoreError: if the version's bytes cannot be had.
         """
         return self._at(self.store.reader.resolve(ref)).model
+
+    def system_at(self, version: VersionRow) -> RoutedModel | None:
+        """The model of a version together with its memory; None where that is empty."""
+        return self._at(version).memory.system_at(version)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the model is in memory."""
+        return self._bench is not None
 
     def _at(self, version: VersionRow) -> Bench:
         bench = self._ready()
@@ -218,7 +231,7 @@ class Workbench:
             bench = self._at(head)
             editor = find_method(method)
             digest, config = self._from_profile(profile, method, config)
-            settings = configure(editor, bench.model, config)
+            settings = settle(editor, bench, config)
             step = Step(editor, settings, (request,), seed, message, profile=digest)
             gate = self._gatekeeper(policy, supersede=supersede, dry_run=dry_run)
             report = progress or self._progress
@@ -289,7 +302,7 @@ class Workbench:
             bench = self._at(head)
             editor = find_method(method)
             digest, config = self._from_profile(profile, method, config)
-            settings = configure(editor, bench.model, config)
+            settings = settle(editor, bench, config)
             values = settings.model_dump(mode="json") | ({"profile": digest} if digest else {})
             plan = RunPlan(tuple(requests), method, values, seed, batch, message)
             if not allow_conflicts:
@@ -462,7 +475,7 @@ class Workbench:
                 raise RefusedError("the memory at HEAD holds none of these facts", hint="kedit memory list")
             editor = get_editor(method)
             requests = tuple(entry.request for entry in chosen)
-            step = Step(editor, configure(editor, bench.model, config), requests, seed, message)
+            step = Step(editor, settle(editor, bench, config), requests, seed, message)
             gate = self._gatekeeper(policy, supersede=False, dry_run=dry_run)
             gate.replacing = tuple(Supersession(place, *entry.id) for place, entry in enumerate(chosen))
             outcome = carry_out(

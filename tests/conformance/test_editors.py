@@ -37,6 +37,8 @@ EFFECTIVE: dict[str, dict[str, Any]] = {
     "alphaedit": QUICK["alphaedit"] | STRONG | {"layers": [0], "null_space_fraction": 0.85, "ridge": 1e-4},
     "ft": QUICK["ft"] | {"steps": 40},
     "ft-l": QUICK["ft-l"] | {"steps": 40, "norm_constraint": 0.1},
+    "mend": QUICK["mend"],
+    "knowledge-editor": QUICK["knowledge-editor"],
 }
 
 
@@ -101,7 +103,7 @@ def test_the_same_requests_give_the_same_bits(setting: Setting, method: str, fam
     first = factors(setting.plan())
     torch.manual_seed(17)
     assert factors(setting.plan()) == first
-    elsewhere = Setting(method, family, dtype, setting.statistics.library._folder.parent)
+    elsewhere = Setting(method, family, dtype, setting.statistics.library.folder.parent)
     assert factors(elsewhere.plan()) == first
 
 

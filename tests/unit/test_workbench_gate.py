@@ -133,7 +133,8 @@ def test_what_one_edit_cost_is_measured_against_its_parent(tmp_path: Path) -> No
             workbench.edit(request, config=ROME, policy="observe")
         read = [{one.check: one.value for one in workbench.store.reader.checks(number)} for number in (1, 2)]
     assert read[0]["perplexity_step"] == read[0]["perplexity"]  # the unedited model's is 1
-    assert read[1]["perplexity_step"] == pytest.approx(read[1]["perplexity"] / read[0]["perplexity"])
+    first, second = (one["perplexity"] or 0.0 for one in read)
+    assert read[1]["perplexity_step"] == pytest.approx(second / first)
 
 
 def test_a_rejected_step_of_a_run_is_passed_over(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from kedit_lifecycle.blobs import BlobStore
+from kedit_lifecycle.editors.learned.artefact import TrainedShelf
 from kedit_lifecycle.editors.statistics.corpus import Corpus
 from kedit_lifecycle.editors.statistics.library import StatisticsEntry, StatisticsLibrary
 from kedit_lifecycle.editors.statistics.second_moment import accumulate_second_moments, key_width
@@ -23,16 +24,28 @@ __all__ = ["Statistics", "StatisticsEntry", "StatisticsLibrary"]
 _RECIPE_VERSION = 2  # raise when a statistic is made in another way
 TOKENS_PER_KEY_DIMENSION = 10
 SAMPLE_LENGTH = 64
+TRAINED_FOLDER = "trained"
 OWN_SAMPLES = {"kind": "samples", "length": SAMPLE_LENGTH, "seed": 0}
 
 Derived = TypeVar("Derived")
 
 
 class Statistics:
-    """Statistics of one unedited model, built when first asked for and kept in a library."""
+    """Statistics of one unedited model, built when first asked for and kept in a library.
 
-    def __init__(self, model: EditableModel, library: StatisticsLibrary, progress: Progress = silent) -> None:
+    `trained` are the networks that were trained to edit it.
+    """
+
+    def __init__(
+        self,
+        model: EditableModel,
+        library: StatisticsLibrary,
+        progress: Progress = silent,
+        *,
+        trained: TrainedShelf | None = None,
+    ) -> None:
         self.model = model
+        self.trained = trained or TrainedShelf(library.folder.parent / TRAINED_FOLDER)
         self.library = library
         self.progress = progress
         self._tensors: dict[str, Tensor] = {}  # by entry digest
@@ -147,4 +160,5 @@ def open_statistics(
     if share:
         cache = cache_folder() / "stats"
         shared = StatisticsLibrary(cache, BlobStore(cache / "blobs"))
-    return Statistics(model, StatisticsLibrary(folder, blobs, shared, may_write=may_write), progress)
+    library = StatisticsLibrary(folder, blobs, shared, may_write=may_write)
+    return Statistics(model, library, progress)

@@ -56,7 +56,7 @@ class StatisticsLibrary:
         *,
         may_write: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self._blobs = blobs
         self._shared = shared
         self._may_write = may_write
@@ -149,7 +149,7 @@ class StatisticsLibrary:
 
     def entries(self) -> list[StatisticsEntry]:
         """Everything kept here."""
-        return [_read(path) for path in sorted(self._folder.glob("*/*.json"))]
+        return [_read(path) for path in sorted(self.folder.glob("*/*.json"))]
 
     def size(self, entry: StatisticsEntry) -> int:
         """Bytes of the entry's tensors on disk."""
@@ -170,7 +170,7 @@ class StatisticsLibrary:
         return entry
 
     def _path(self, recipe: Mapping[str, Any]) -> Path:
-        return self._folder / str(recipe["base"])[:16] / f"{_digest(dict(recipe))[:24]}.json"
+        return self.folder / str(recipe["base"])[:16] / f"{_digest(dict(recipe))[:24]}.json"
 
 
 def _read(path: Path) -> StatisticsEntry:

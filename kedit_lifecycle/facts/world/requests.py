@@ -47,6 +47,20 @@ def world_facts(seed: int = 0, relations: Sequence[str] | None = None) -> list[E
     return requests
 
 
+def world_request(subject: str, relation: str, seed: int = 0) -> EditRequest | None:
+    """The request that `world_facts(seed)` has about a subject and a relation (by id), if it has one."""
+    known = world_subjects().get(subject)
+    wording = next((one for one in WORDINGS if one.relation == relation), None)
+    if known is None or wording is None:
+        return None
+    return next(_Maker(known, wording, seed).requests(), None)
+
+
+def world_values(relation: str) -> tuple[str, ...]:
+    """The best known value of every subject that has a relation (by id), in alphabetical order."""
+    return _best_known_values(relation)
+
+
 def _wordings(relations: Sequence[str] | None) -> tuple[Wording, ...]:
     if relations is None:
         return WORDINGS

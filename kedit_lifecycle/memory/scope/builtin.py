@@ -33,6 +33,12 @@ def unrelated_sentences() -> Sequence[str]:
     return sentences
 
 
+def wordings_of(relation: str) -> Sequence[str]:
+    """Ways to ask for a declared relation (by id), `{}` for the subject; none of one without any."""
+    known: Mapping[str, Any] = _wordings()["relations"].get(relation, {})
+    return tuple(known.get("wordings", ()))
+
+
 def builtin_requests(seed: int = 0) -> list[EditRequest]:
     """About 500 requests of every declared relation, with paraphrases and neighborhood prompts."""
     draw = random.Random(f"{SOURCE}:{seed}")

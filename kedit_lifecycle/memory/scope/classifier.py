@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kedit_lifecycle.errors import UsageError
-from kedit_lifecycle.memory.artefact import TrainedArtefact
 from kedit_lifecycle.memory.scope.calibration import RocPoint
 from kedit_lifecycle.memory.scope.features import FEATURES, Aliases, ScopePair, pair_features
 from kedit_lifecycle.memory.scope.head import ScopeHead
 from kedit_lifecycle.memory.vectors_of_texts import TextEncoder, TextVectors
+from kedit_lifecycle.models.artefact import TrainedArtefact
 
 
 class ScopeArtefact(TrainedArtefact):

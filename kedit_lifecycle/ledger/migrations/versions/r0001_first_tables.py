@@ -40,11 +40,13 @@ INDEXES = (
     ("version", "parent"),
     ("version", "depth"),
     ("version", "run_id"),
+    ("version", "operation"),
     ("edit_request", "subject", "relation"),
     ("metric", "version"),
     ("metric", "evaluated"),
     ("answer", "version"),
     ("answer", "evaluated"),
+    ("superseded", "earlier_version"),
 )
 
 

@@ -1,0 +1,215 @@
+"""Single edits by an editor that learned to edit, on facts that it never saw.
+
+    python benchmarks/bench_learned.py --method mend --artefact FOLDER [--count N] [--sequence 200]
+    python benchmarks/bench_learned.py --method mend --train --keep FOLDER
+
+FOLDER is a trained artefact (`kedit train` prints where it lies). `--train` makes one first, by the default
+recipe, and copies it to `--keep`. Held out are 200 CounterFact records and 40 of zsRE (`learned_data`); their
+subjects are in no training. Beside the method: the unedited model, and raw fine-tuning of the same weights
+(Adam until the target's NLL is below 0.01, at most 25 steps) at the learning rate that has the best S on 24
+records of the training data. The time of an edit is a ratio to one of ROME in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shutil
+import statistics as numbers
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from bench_gate import Series
+from learned_data import counterfact_held_out, training_facts, zsre_held_out
+from single_edits import HEADING, Table, edit_each_alone, reading_text, statistics_in, unedited_row
+from torch import Tensor, nn
+
+from kedit_lifecycle.editors import get_editor
+from kedit_lifecycle.editors.learned.artefact import LearnedArtefact
+from kedit_lifecycle.editors.learned.examples import encode_example
+from kedit_lifecycle.editors.learned.gradients import module_of
+from kedit_lifecycle.editors.learned.reading import nll
+from kedit_lifecycle.editors.learned.upper import UpperLayers
+from kedit_lifecycle.editors.statistics import Statistics
+from kedit_lifecycle.evaluation.suite import aggregate, evaluate_requests, read_neighborhood
+from kedit_lifecycle.facts.request import EditRequest
+from kedit_lifecycle.models.delta import TensorUpdate
+from kedit_lifecycle.models.editable import EditableModel
+from kedit_lifecycle.models.sources import DEFAULT_MODEL, load_model
+from kedit_lifecycle.workbench import Workbench
+from kedit_lifecycle.workbench.editor_training import train_editor
+
+LEARNING_RATES = (1e-5, 3e-5, 1e-4, 3e-4)
+STEPS, ENOUGH = 25, 1e-2
+TIMED = 10
+
+
+@contextlib.contextmanager
+def leaves(model: EditableModel, tensors: Sequence[str]) -> Iterator[list[nn.Parameter]]:
+    """Inside, copies that may be trained stand in the place of some weights."""
+    modules = [module_of(model, tensor) for tensor in tensors]
+    own = [module._parameters["weight"] for module in modules]
+    made = [nn.Parameter(model.master(tensor).to(model.device)) for tensor in tensors]
+    try:
+        for module, leaf in zip(modules, made, strict=True):
+            module._parameters["weight"] = leaf
+        yield made
+    finally:
+        for module, parameter in zip(modules, own, strict=True):
+            module._parameters["weight"] = parameter
+
+
+def fine_tuned(
+    model: EditableModel, tensors: Sequence[str], upper: UpperLayers, request: EditRequest, rate: float
+) -> list[TensorUpdate]:
+    """Raw fine-tuning of these weights on one edit."""
+    target = encode_example(model, request).edit.new
+    with leaves(model, tensors) as trained:
+        adam = torch.optim.Adam(trained, lr=rate)
+        for _ in range(STEPS):
+            hidden, _ = upper.hidden([target.ids[:-1]])
+            loss: Tensor = nll(upper, hidden, [target]).sum()
+            if float(loss.detach()) < ENOUGH:
+                break
+            adam.zero_grad()
+            torch.autograd.backward(loss)
+            adam.step()
+        found = [
+            leaf.detach().cpu() - model.master(name) for leaf, name in zip(trained, tensors, strict=True)
+        ]
+    return [TensorUpdate(name, "add", change) for name, change in zip(tensors, found, strict=True)]
+
+
+def fine_tune_each(
+    model: EditableModel, tensors: Sequence[str], requests: Sequence[EditRequest], rate: float, text: Any
+) -> Table:
+    """`edit_each_alone`, for raw fine-tuning."""
+    layer = min(int(name.split(".layers.")[1].split(".")[0]) for name in tensors)
+    upper, table, base = UpperLayers(model, layer), Table(), read_neighborhood(model, requests)
+    for request in requests:
+        began = time.perf_counter()
+        updates = fine_tuned(model, tensors, upper, request, rate)
+        table.seconds.append(time.perf_counter() - began)
+        with model.trial():
+            model.apply(updates)
+            table.evaluations += evaluate_requests(model, [request], before=base, fluency=False)
+            if text is not None:
+                table.perplexities.append(text(model))
+    return table
+
+
+def best_rate(model: EditableModel, tensors: Sequence[str]) -> float:
+    """The learning rate of raw fine-tuning with the best S on records of the training data."""
+    tried = training_facts(world_facts=False)[:24]
+    scores = {}
+    for rate in LEARNING_RATES:
+        found = aggregate(fine_tune_each(model, tensors, tried, rate, None).evaluations)
+        scores[rate] = found["score"].value
+        print(f"raw fine-tuning, learning rate {rate:g}: S {scores[rate]:.3f}", flush=True)
+    return max(scores, key=lambda rate: scores[rate])
+
+
+def seconds_of_an_edit(
+    model: EditableModel, method: str, statistics: Statistics, requests: Sequence[EditRequest]
+) -> float:
+    """Median of planning, once everything that is kept is there."""
+    editor = get_editor(method)
+    config = editor.default_config(model)
+    editor.plan(model, requests[:1], config, statistics=statistics)
+    taken = []
+    for request in requests:
+        began = time.perf_counter()
+        editor.plan(model, [request], config, statistics=statistics)
+        taken.append(time.perf_counter() - began)
+    return numbers.median(taken)
+
+
+def tables(
+    arguments: argparse.Namespace, model: EditableModel, statistics: Statistics, tensors: Sequence[str]
+) -> None:
+    """The unedited model, the method, and raw fine-tuning, on each set."""
+    editor = get_editor(arguments.method)
+    text = reading_text(None, 512)
+    base = text(model)
+    rate = best_rate(model, tensors)
+    sets = {"CounterFact": counterfact_held_out(), "zsRE": zsre_held_out()}
+    for name, requests in sets.items():
+        some = requests[: arguments.count]
+        print(f"\n{len(some)} held-out records of {name}\n{HEADING}", flush=True)
+        print(unedited_row(model, some).row("unedited", base), flush=True)
+        config = editor.default_config(model)
+        table = edit_each_alone(model, editor, config, statistics, some, text)
+        print(table.row(editor.name, base), flush=True)
+        raw = fine_tune_each(model, tensors, some, rate, text)
+        print(raw.row(f"raw fine-tuning, {rate:g}", base), flush=True)
+    timed = sets["CounterFact"][:TIMED]
+    own, rome = (seconds_of_an_edit(model, name, statistics, timed) for name in (editor.name, "rome"))
+    print(f"\ntime of one edit: {own:.3f} s, ROME {rome:.3f} s, ratio {own / rome:.3f}")
+
+
+def train(arguments: argparse.Namespace) -> Path:
+    """Train by the default recipe; where the artefact was copied to."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Workbench.create(Path(folder) / "store", model=arguments.model) as workbench,
+    ):
+        began = time.perf_counter()
+        held = [*counterfact_held_out(), *zsre_held_out()]
+        facts = training_facts(world_facts=arguments.world_facts)
+        made = train_editor(workbench, arguments.method, facts, evaluation=held)
+        recipe = made.artefact.recipe
+        print(f"trained in {(time.perf_counter() - began) / 60:.1f} min; {recipe['validation']}", flush=True)
+        place = Path(arguments.keep) / made.artefact.digest
+        shutil.copytree(made.path, place, dirs_exist_ok=True)
+    return place
+
+
+def sequence(arguments: argparse.Namespace, artefact: LearnedArtefact) -> None:
+    """At which edit of a run the gate calls the model degrading or worse; it only looks (`observe`)."""
+    requests = counterfact_held_out()[: arguments.sequence]
+    series = Series(len(requests))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Workbench.create(Path(folder) / "store", model=arguments.model) as workbench,
+    ):
+        workbench.statistics.trained.add(artefact)
+        workbench.apply(requests, method=arguments.method, policy="observe", on_outcome=series.add)
+    print(f"\n{len(series.ratios)} edits in a row, observed: perplexity at the end {series.ratios[-1]:.3f} ×")
+    print(f"  called degrading at {series.first('degrading')}, collapsed at {series.first('collapsed')}")
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--method", default="mend")
+    parser.add_argument("--artefact", type=Path)
+    parser.add_argument("--train", action="store_true")
+    parser.add_argument("--world-facts", action="store_true", help="train on the built-in facts too")
+    parser.add_argument("--keep", type=Path, default=Path("trained"))
+    parser.add_argument("--count", type=int, default=None, help="records of each set")
+    parser.add_argument("--sequence", type=int, default=0, help="edits in a row, judged by the gate")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    arguments = parser.parse_args()
+    place = train(arguments) if arguments.train else arguments.artefact
+    if place is None:
+        parser.error("give --artefact, or --train")
+    artefact = LearnedArtefact.load(place)
+    print(f"{arguments.method} {artefact.digest[:12]}, best at step {artefact.recipe['best_step']}")
+    print(f"settings {dict(artefact.recipe['settings'])}\ntraining {dict(artefact.recipe['training'])}")
+    model = load_model(arguments.model)
+    with tempfile.TemporaryDirectory() as folder:
+        statistics = statistics_in(model, folder)
+        statistics.trained.add(artefact)
+        tables(arguments, model, statistics, artefact.recipe["tensors"])
+    if arguments.sequence:
+        sequence(arguments, artefact)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+"""`LearnedEditor`: edits with a network that was trained for this base model."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from kedit_lifecycle.editors.base import Editor, EditorConfig
+from kedit_lifecycle.editors.learned.artefact import LATEST, LearnedArtefact
+from kedit_lifecycle.editors.learned.examples import Example, encode_example
+from kedit_lifecycle.editors.learned.gradients import Factors, Networked, is_transposed, mlp_weights
+from kedit_lifecycle.editors.learned.network import HyperNetwork
+from kedit_lifecycle.editors.learned.reading import edit_gradients
+from kedit_lifecycle.editors.learned.settings import TrainingSettings
+from kedit_lifecycle.editors.learned.training import Trainable
+from kedit_lifecycle.editors.learned.upper import UpperLayers
+from kedit_lifecycle.editors.past_keys import PastKeys
+from kedit_lifecycle.editors.statistics import Statistics
+from kedit_lifecycle.errors import BadRecordError, EditFailedError, UsageError
+from kedit_lifecycle.facts.request import EditRequest
+from kedit_lifecycle.models.batching import position_limit
+from kedit_lifecycle.models.delta import TensorUpdate, WeightDelta
+from kedit_lifecycle.models.editable import EditableModel
+from kedit_lifecycle.progress import Progress, silent
+
+UNTRAINED = "untrained"
+
+
+class LearnedConfig(EditorConfig):
+    """What an edit with a trained network is set to; the network's own settings are its artefact's."""
+
+    artefact: str = Field(
+        default=LATEST,
+        description="the trained network: latest, or the beginning of a digest (`kedit train` prints it)",
+    )
+    scale: float = Field(default=1.0, gt=0, description="the update is multiplied by this")
+
+
+ConfigT = TypeVar("ConfigT", bound=LearnedConfig)
+
+
+class LearnedEditor(Editor[ConfigT]):
+    """One forward and backward pass, then the network: no optimisation. The artefact is not needed again."""
+
+    can_be_untrained: ClassVar[bool] = False
+    published_network: ClassVar[Mapping[str, Any]] = {}
+    published_training: ClassVar[Mapping[str, Any]] = {}
+
+    @abstractmethod
+    def network(
+        self, model: EditableModel, tensors: Sequence[str], settings: Mapping[str, Any]
+    ) -> HyperNetwork:
+        """A fresh network for these weights, the same for the same settings."""
+
+    @abstractmethod
+    def trainable(self, model: EditableModel, settings: Mapping[str, Any] | None = None) -> Trainable:
+        """What `kedit train` trains: the network's settings are this model's, with some replaced.
+
+        Raises:
+            UsageError: naming the setting that is wrong.
+        """
+
+    def training_settings(self, model: EditableModel) -> TrainingSettings:
+        """The loop's settings for this model."""
+        return TrainingSettings()
+
+    def layers(self, config: ConfigT) -> tuple[int, ...]:
+        """None: a network knows what it needs."""
+        return ()
+
+    def settled(self, config: ConfigT, statistics: Statistics) -> ConfigT:
+        """The config with the artefact's full digest, as the ledger keeps it."""
+        if config.artefact == UNTRAINED and self.can_be_untrained:
+            return config
+        digest = statistics.trained.digest_of(self.name, config.artefact)
+        return config.model_copy(update={"artefact": digest})
+
+    def plan(
+        self,
+        model: EditableModel,
+        requests: Sequence[EditRequest],
+        config: ConfigT,
+        *,
+        statistics: Statistics,
+        past: PastKeys | None = None,
+        progress: Progress = silent,
+    ) -> WeightDelta:
+        """The network's update of each request, from the gradient at the model as it stands.
+
+        Requests of one batch are each given the update they would get alone, and these are added.
+
+        Raises:
+            EditFailedError: naming the requests, if none could be solved.
+            ModelError: the artefact was trained for another base model.
+        """
+        network, tensors = self._network(model, config, statistics)
+        upper = UpperLayers(model, 0)
+        found: dict[int, dict[str, Factors]] = {}
+        failures: dict[int, str] = {}
+        for place, request in enumerate(requests):
+            example = _encoded(model, request)
+            update = _update(network, upper, tensors, example)
+            if update is not None:
+                found[place] = update
+            else:
+                failures[place] = f"{request.question!r}: its gradient is not finite"
+            progress(self.name, place + 1, len(requests))
+        if not found:
+            raise EditFailedError(
+                "; ".join(failures.values()), hint="a model in float16 may need float32; `kedit models check`"
+            )
+        updates = tuple(
+            merged_update(model, tensor, list(found.values()), config.scale) for tensor in tensors
+        )
+        return WeightDelta(updates=updates, failures=failures)
+
+    def _network(
+        self, model: EditableModel, config: ConfigT, statistics: Statistics
+    ) -> tuple[HyperNetwork, tuple[str, ...]]:
+        settled = self.settled(config, statistics)
+        if settled.artefact == UNTRAINED:
+            fresh = self.trainable(model)
+            return fresh.network.to(model.device).eval(), fresh.tensors
+
+        def make() -> tuple[HyperNetwork, tuple[str, ...]]:
+            artefact = statistics.trained.load(self.name, settled.artefact, model)
+            return self._trained(model, artefact), tuple(artefact.recipe["tensors"])
+
+        return statistics.remember((self.name, settled.artefact), make)
+
+    def _trained(self, model: EditableModel, artefact: LearnedArtefact) -> HyperNetwork:
+        network = self.network(model, artefact.recipe["tensors"], artefact.recipe["settings"])
+        network.load_state_dict(dict(artefact.tensors))
+        return network.to(model.device).eval()
+
+    def checked_settings(self, kind: type[EditorConfig], given: Mapping[str, Any]) -> Any:
+        """Settings of the network, validated.
+
+        Raises:
+            UsageError: naming the one that is wrong.
+        """
+        from pydantic import ValidationError
+
+        try:
+            return kind.model_validate(given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"])
+            known = ", ".join(kind.model_fields)
+            raise UsageError(
+                f"{self.name} network, {field}: {first['msg']}", hint=f"its settings: {known}"
+            ) from error
+
+
+def last_layers(model: EditableModel, blocks: int, above: int = 0) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """The last so many layers below the `above` highest ones, and the matrices of their MLPs."""
+    count = max(1, model.layer_count - above)
+    layers = tuple(range(max(0, count - blocks), count))
+    return layers, mlp_weights(model, layers)
+
+
+def _encoded(model: EditableModel, request: EditRequest) -> Example:
+    example = encode_example(model, request)
+    length, limit = len(example.edit.new.ids) - 1, position_limit(model)
+    if limit is not None and length > limit:
+        raise BadRecordError(
+            f"{request.question!r} and its target have {length} tokens, and this model reads at most {limit}"
+        )
+    if example.edit.new.target_start == 0:
+        raise BadRecordError(f"the prompt {request.question!r} has no tokens for the target to follow")
+    return example
+
+
+def _update(
+    network: HyperNetwork, upper: UpperLayers, tensors: Sequence[str], example: Example
+) -> dict[str, Factors] | None:
+    """The update of one request; None where its gradient, or what is made of it, is not finite."""
+    gradients = edit_gradients(upper, tensors, [example.edit.new])
+    if not _finite(gradients):
+        return None
+    with torch.no_grad():
+        update: dict[str, Factors] = network([example.text], network.selected([example.text], gradients))
+    return update if _finite(update) else None
+
+
+def _finite(factors: Mapping[str, Factors]) -> bool:
+    parts = [part for one in factors.values() for part in (one.left, one.right)]
+    return all(bool(part.isfinite().all()) for part in parts)
+
+
+def merged_update(
+    model: Networked, tensor: str, updates: Sequence[Mapping[str, Factors]], scale: float
+) -> TensorUpdate:
+    """The requests' factors behind each other, as the weight is kept; steps that are 0 are left out."""
+    left = torch.cat([one[tensor].left[0] for one in updates]) * scale
+    right = torch.cat([one[tensor].right[0] for one in updates])
+    kept = left.abs().amax(dim=1).gt(0) & right.abs().amax(dim=1).gt(0)
+    first, second = _plain(left[kept]), _plain(right[kept])
+    if is_transposed(model, tensor):
+        first, second = second, first
+    return TensorUpdate(tensor, "rank", first, second)
+
+
+def _plain(factor: Tensor) -> Tensor:
+    return factor.detach().to("cpu", torch.float32).contiguous().clone()

@@ -1,0 +1,179 @@
+"""From facts to what a hyper-network learns from: the edit, its paraphrases, and what must stay."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from kedit_lifecycle.editors.learned.network import EditText
+from kedit_lifecycle.errors import UsageError
+from kedit_lifecycle.facts.request import EditRequest
+from kedit_lifecycle.models.batching import position_limit
+from kedit_lifecycle.models.editable import EditableModel
+from kedit_lifecycle.models.tokens import EncodedTarget, encode, encode_fact, encode_with_target
+
+CHUNK = 20  # tokens of unrelated text in one row
+READ = 2  # of them, the last so many are compared: about as many as an answer has tokens
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A prompt with the new answer behind it, and with the true one where it is known."""
+
+    new: EncodedTarget
+    true: EncodedTarget | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """One edit. `neighbors` are prompts that keep their true answer."""
+
+    request: EditRequest
+    edit: Asked
+    paraphrases: tuple[Asked, ...]
+    neighbors: tuple[Asked, ...]
+    text: EditText
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Facts as examples, split by subject, with the unedited model's own text beside them."""
+
+    training: tuple[Example, ...]
+    validation: tuple[Example, ...]
+    unrelated: tuple[tuple[int, ...], ...]
+    left_out: int  # facts without a paraphrase
+    digest: str
+    _by_relation: dict[str, list[Example]] = field(default_factory=lambda: defaultdict(list))
+
+    def __post_init__(self) -> None:
+        for example in self.training:
+            self._by_relation[_relation(example.request)].append(example)
+
+    def texts(self) -> list[tuple[int, ...]]:
+        """Every text that training or validation may run, once each, as the model reads it."""
+        found: dict[tuple[int, ...], None] = {}
+        for example in (*self.validation, *self.training):
+            asked = [pair.new for pair in (example.edit, *example.paraphrases)]
+            asked += [pair.true for pair in (example.edit, *example.neighbors) if pair.true]
+            found.update(dict.fromkeys(one.ids[:-1] for one in asked))
+        for text in self.unrelated:
+            starts = range(0, max(1, len(text) // CHUNK) * CHUNK, CHUNK)
+            found.update(dict.fromkeys(text[start : start + CHUNK] for start in starts))
+        return list(found)
+
+    def batches(self, size: int, seed: int, step: int) -> list[Example]:
+        """The examples of one step: the same for the same seed and step, whatever was drawn before."""
+        return random.Random(f"{seed}:{step}").sample(self.training, min(size, len(self.training)))
+
+    def to_keep(self, example: Example, seed: int, step: int) -> list[tuple[tuple[int, ...], list[int]]]:
+        """Rows that an edit must leave alone, and the positions at which each is compared.
+
+        One is a neighbor with the same true answer, one the same relation of another subject (the hard
+        negative), one any other fact, one unrelated text.
+        """
+        draw = random.Random(f"{seed}:{step}:{example.request.digest}")
+        rows = []
+        if example.neighbors:
+            rows.append(draw.choice(example.neighbors).true)
+        for others in (self._by_relation[_relation(example.request)], self.training):
+            other = draw.choice(others)
+            if other.request.subject != example.request.subject:
+                rows.append(other.edit.true or other.edit.new)
+        found = [(row.ids[:-1], list(range(row.target_start - 1, len(row.ids) - 1))) for row in rows if row]
+        if self.unrelated:
+            text = draw.choice(self.unrelated)
+            # whole chunks only, so that what enters the upper layers is mostly kept already
+            start = CHUNK * draw.randrange(max(1, len(text) // CHUNK))
+            chunk = text[start : start + CHUNK]
+            found.append((chunk, list(range(max(0, len(chunk) - READ), len(chunk)))))
+        return found
+
+
+def _relation(request: EditRequest) -> str:
+    return request.relation or request.prompt
+
+
+def make_examples(
+    model: EditableModel,
+    requests: Sequence[EditRequest],
+    *,
+    unrelated: Sequence[Sequence[int]],
+    validation_share: float = 0.1,
+    seed: int = 0,
+) -> Examples:
+    """Encode facts; a share of their subjects, drawn under the seed, is held out for validation.
+
+    Raises:
+        UsageError: no fact has a paraphrase, or there are too few for a validation split.
+    """
+    made = list(_encoded(model, requests))
+    if not made:
+        raise UsageError(
+            "none of these facts has a paraphrase: a learned editor is taught by them to generalise",
+            hint="give facts with `paraphrases`, for example world-facts or a CounterFact file",
+        )
+    subjects = sorted({example.request.subject for example in made})
+    random.Random(f"validation:{seed}").shuffle(subjects)
+    held = set(subjects[: max(1, round(len(subjects) * validation_share))])
+    training = tuple(one for one in made if one.request.subject not in held)
+    if not training:
+        raise UsageError("one subject is too little: some are held out for validation")
+    return Examples(
+        training=training,
+        validation=tuple(one for one in made if one.request.subject in held),
+        unrelated=tuple(tuple(ids) for ids in unrelated),
+        left_out=len(requests) - len(made),
+        digest=hashlib.sha256("".join(one.request.digest for one in made).encode()).hexdigest(),
+    )
+
+
+def _encoded(model: EditableModel, requests: Sequence[EditRequest]) -> Iterator[Example]:
+    limit = position_limit(model)
+    for request in requests:
+        if not request.paraphrases:
+            continue
+        example = encode_example(model, request)
+        longest = max(len(one.new.ids) for one in (example.edit, *example.paraphrases))
+        if limit is None or longest <= limit:
+            yield example
+
+
+def encode_example(model: EditableModel, request: EditRequest) -> Example:
+    """A request as tokens.
+
+    Raises:
+        BadRecordError: a target without tokens.
+    """
+
+    def asked(prompt: str) -> Asked:
+        true = request.target_true
+        return Asked(
+            encode_with_target(model.tokenizer, prompt, request.target_new),
+            encode_with_target(model.tokenizer, prompt, true) if true else None,
+        )
+
+    edit = asked(request.question)
+    place = encode_fact(model.tokenizer, request.prompt, request.subject, request.target_new).subject_last
+    text = EditText(
+        prompt=edit.new.ids[: edit.new.target_start],
+        old=edit.true.target if edit.true else (),
+        new=edit.new.target,
+        subject_last=place,
+    )
+    return Example(
+        request=request,
+        edit=edit,
+        paraphrases=tuple(asked(prompt) for prompt in request.paraphrases),
+        neighbors=tuple(asked(prompt) for prompt in request.neighborhood) if request.target_true else (),
+        text=text if text.prompt else replace(text, prompt=tuple(encode(model.tokenizer, " "))),
+    )
+
+
+def overlap(training: Sequence[EditRequest], evaluation: Sequence[EditRequest]) -> int:
+    """How many facts of an evaluation set are trained on: same subject and prompt."""
+    seen = {(one.subject, one.prompt) for one in training}
+    return sum((one.subject, one.prompt) in seen for one in evaluation)

@@ -1,0 +1,34 @@
+"""How a hyper-network is trained, whatever its kind."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class TrainingSettings(BaseModel):
+    """The loop's settings; those of the network are its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: int = Field(default=3000, ge=1, description="optimiser steps at most")
+    batch: int = Field(default=8, ge=1, description="edits in one pass, each made on its own")
+    accumulate: int = Field(default=1, ge=1, description="passes whose gradients make one step")
+    learning_rate: float = Field(default=3e-4, gt=0, description="Adam's")
+    enough: float = Field(
+        default=0.0,
+        ge=0,
+        description="nats per token: an answer with less NLL than this is pushed no further; past the point "
+        "where it is preferred, more certainty only costs what should stay",
+    )
+    clip: float = Field(default=1.0, gt=0, description="the gradient's norm is cut to this")
+    warm_up: int = Field(default=20, ge=0, description="passes that only gather statistics")
+    validate_every: int = Field(default=250, ge=1, description="steps between two validations")
+    validation_edits: int = Field(default=100, ge=1, description="edits of a validation at most")
+    patience: int = Field(default=6, ge=1, description="validations without a better one that end it")
+    checkpoint_every: int = Field(default=250, ge=1, description="steps between two checkpoints")
+    mixed_precision: Literal["no", "bf16"] = Field(
+        default="no", description="of the passes on a GPU, by accelerate; on a CPU they are the model's own"
+    )
+    seed: int = Field(default=0, description="of the split, of every draw, and of the network's start")

@@ -1,0 +1,110 @@
+"""A gradient as its factors, on every architecture, and an untrained MEND made from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import CORE_FAMILIES, tiny_editable
+from tiny_workbench import requests
+
+from kedit_lifecycle.blobs import BlobStore
+from kedit_lifecycle.editors import get_editor
+from kedit_lifecycle.editors.learned.editor import last_layers
+from kedit_lifecycle.editors.learned.examples import encode_example
+from kedit_lifecycle.editors.learned.gradients import Factors, is_transposed, mlp_weights, updated
+from kedit_lifecycle.editors.learned.reading import edit_gradients, nll
+from kedit_lifecycle.editors.learned.upper import UpperLayers
+from kedit_lifecycle.editors.mend import MendConfig, MendNetworkConfig
+from kedit_lifecycle.editors.statistics import open_statistics
+from kedit_lifecycle.models.delta import replay
+from kedit_lifecycle.models.editable import EditableModel
+from kedit_lifecycle.models.tokens import EncodedTarget
+
+pytestmark = pytest.mark.unit
+
+LAYERS = (1, 2)
+
+
+@pytest.fixture(params=CORE_FAMILIES)
+def model(request: pytest.FixtureRequest) -> EditableModel:
+    return tiny_editable(str(request.param))
+
+
+def targets(model: EditableModel, count: int) -> list[EncodedTarget]:
+    return [encode_example(model, request).edit.new for request in requests(count)]
+
+
+def by_autograd(model: EditableModel, tensor: str, target: EncodedTarget) -> torch.Tensor:
+    parameter = model.parameter(tensor).requires_grad_(True)
+    whole = UpperLayers(model, 0)
+    hidden, _ = whole.hidden([target.ids[:-1]])
+    (found,) = torch.autograd.grad(nll(whole, hidden, [target]).sum(), [parameter])
+    parameter.requires_grad_(False)
+    return found
+
+
+@pytest.mark.parametrize("start", [0, 1])
+def test_factors_of_a_padded_batch_are_each_rows_own_gradient(model: EditableModel, start: int) -> None:
+    tensors, rows = mlp_weights(model, LAYERS), targets(model, 3)
+    assert len({len(row.ids) for row in rows}) > 1 or len(rows) == 3
+    factors = edit_gradients(UpperLayers(model, start), tensors, rows)
+    for tensor in tensors:
+        for place, target in enumerate(rows):
+            expected = by_autograd(model, tensor, target)
+            found = factors[tensor].dense()[place]
+            if is_transposed(model, tensor):
+                found = found.T
+            assert torch.allclose(found, expected, rtol=1e-4, atol=1e-6 * float(expected.abs().max()))
+
+
+def test_each_row_runs_with_its_own_update(model: EditableModel) -> None:
+    tensor = mlp_weights(model, (2,))[-1]
+    rows = [target.ids[:-1] for target in targets(model, 2)]
+    gradient = edit_gradients(UpperLayers(model, 0), [tensor], targets(model, 2))[tensor]
+    update = Factors(-0.5 * gradient.left, gradient.right)
+    upper = UpperLayers(model, 1)
+    with updated(model, {tensor: update}), torch.no_grad():
+        together, _ = upper.hidden(rows)
+    for place, ids in enumerate(rows):
+        dense = update.dense()[place]
+        plain = model.parameter(tensor).data
+        changed = plain + (dense.T if is_transposed(model, tensor) else dense)
+        model.parameter(tensor).data = changed
+        with torch.no_grad():
+            alone, _ = UpperLayers(model, 0).hidden([ids])
+        model.parameter(tensor).data = plain
+        assert torch.allclose(together[place, : len(ids)], alone[0], atol=1e-4)
+
+
+def test_an_untrained_mend_is_a_plain_gradient_step(model: EditableModel, tmp_path: Path) -> None:
+    request, rate = requests(1)[0], MendNetworkConfig().edit_learning_rate
+    statistics = open_statistics(model, tmp_path / "stats", BlobStore(tmp_path / "blobs"), share=False)
+    delta = get_editor("mend").plan(model, [request], MendConfig(artefact="untrained"), statistics=statistics)
+    _, tensors = last_layers(model, MendNetworkConfig().blocks)
+    assert [one.tensor for one in delta.updates] == list(tensors)
+    target = encode_example(model, request).edit.new
+    for update in delta.updates:
+        master = model.master(update.tensor)
+        step = rate * by_autograd(model, update.tensor, target)
+        found = replay(torch.zeros_like(master), update)
+        assert torch.allclose(found, -step, rtol=1e-4, atol=1e-6 * float(step.abs().max()))
+
+
+def test_a_batch_is_the_sum_of_its_edits_and_sees_the_weights_as_they_stand(
+    model: EditableModel, tmp_path: Path
+) -> None:
+    editor, config = get_editor("mend"), MendConfig(artefact="untrained", scale=200.0)
+    statistics = open_statistics(model, tmp_path / "stats", BlobStore(tmp_path / "blobs"), share=False)
+    first, second = requests(2)
+    both = editor.plan(model, [first, second], config, statistics=statistics)
+    alone = [editor.plan(model, [one], config, statistics=statistics) for one in (first, second)]
+    for place, update in enumerate(both.updates):
+        zero = torch.zeros_like(model.master(update.tensor))
+        expected = sum((replay(zero, one.updates[place]) for one in alone), zero)
+        assert torch.allclose(replay(zero, update), expected, atol=1e-6 * float(expected.abs().max()))
+        assert update.rank == sum(one.updates[place].rank for one in alone)
+    model.apply(alone[0].updates)
+    later = editor.plan(model, [second], config, statistics=statistics)
+    assert not all(torch.equal(a.left, b.left) for a, b in zip(later.updates, alone[1].updates, strict=True))

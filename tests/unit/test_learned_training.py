@@ -1,0 +1,169 @@
+"""The training loop: what it learns, what stops it, and that a killed one ends the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import tiny_editable
+from tiny_workbench import requests
+
+from kedit_lifecycle.editors.learned.artefact import LearnedArtefact, TrainedShelf
+from kedit_lifecycle.editors.learned.examples import Example, Examples, make_examples, overlap
+from kedit_lifecycle.editors.learned.settings import TrainingSettings
+from kedit_lifecycle.editors.learned.training import STAGE, Training
+from kedit_lifecycle.editors.mend import Mend
+from kedit_lifecycle.errors import EditFailedError, ModelError, StoreError, UsageError
+from kedit_lifecycle.models.editable import EditableModel
+from kedit_lifecycle.progress import Progress, silent
+
+pytestmark = pytest.mark.unit
+
+QUICK: dict[str, Any] = {
+    "steps": 6,
+    "batch": 4,
+    "validate_every": 2,
+    "checkpoint_every": 2,
+    "warm_up": 2,
+    "learning_rate": 1e-3,
+}
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def model() -> EditableModel:
+    return tiny_editable("llama")
+
+
+@pytest.fixture(scope="module")
+def examples(model: EditableModel) -> Examples:
+    return make_examples(model, requests(24), unrelated=[list(range(5, 60))])
+
+
+def training(
+    model: EditableModel, examples: Examples, folder: Path, progress: Progress = silent, **settings: Any
+) -> Training:
+    what = Mend().trainable(model, {"blocks": 2})
+    return Training(model, what, examples, TrainingSettings(**QUICK | settings), folder, progress)
+
+
+def killed_at(step: int) -> Progress:
+    def report(stage: str, done: int, total: int) -> None:
+        if stage == STAGE and done == step:
+            raise KilledError
+
+    return report
+
+
+@pytest.mark.parametrize("step", [1, 3, 5])
+def test_a_killed_training_ends_as_an_unbroken_one(
+    model: EditableModel, examples: Examples, tmp_path: Path, step: int
+) -> None:
+    unbroken = training(model, examples, tmp_path / "unbroken").run()
+    with pytest.raises(KilledError):
+        training(model, examples, tmp_path / "killed", killed_at(step)).run()
+    seen: list[int] = []
+    again = training(
+        model,
+        examples,
+        tmp_path / "killed",
+        lambda stage, done, _: seen.append(done) if stage == STAGE else None,
+    )
+    assert again.run().digest == unbroken.digest
+    assert seen[0] == step // 2 * 2 + 1
+
+
+def test_looking_does_not_change_what_is_learned(
+    model: EditableModel, examples: Examples, tmp_path: Path
+) -> None:
+    often = training(model, examples, tmp_path / "often", validate_every=1)
+    once = training(model, examples, tmp_path / "once", validate_every=6)
+    often.run(), once.run()
+    a, b = often._network.state_dict(), once._network.state_dict()
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_training_lowers_the_validation_loss(
+    model: EditableModel, examples: Examples, tmp_path: Path
+) -> None:
+    curve = training(model, examples, tmp_path, steps=30, validate_every=5).run().recipe["curve"]
+    assert curve[-1]["nll"] < 0.8 * curve[0]["nll"]
+
+
+def test_a_loss_that_is_no_number_keeps_the_last_good_network(
+    model: EditableModel, examples: Examples, tmp_path: Path
+) -> None:
+    broken = training(model, examples, tmp_path, validate_every=2)
+    step = broken._one_step
+
+    def poisoned() -> None:
+        if broken._standing.step == 3:
+            with torch.no_grad():
+                next(broken._network.parameters()).fill_(math.nan)
+        step()
+
+    broken._one_step = poisoned  # type: ignore[method-assign]
+    artefact = broken.run()
+    assert "nan" in artefact.recipe["stopped"]
+    assert artefact.recipe["best_step"] == 2
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in artefact.tensors.values())
+    with pytest.raises(EditFailedError, match="before its first validation"):
+        training(model, examples, tmp_path / "wild", learning_rate=1e30, validate_every=6).run()
+
+
+def test_a_validation_that_is_no_number_is_kept_out_of_the_artefact(
+    model: EditableModel, examples: Examples, tmp_path: Path
+) -> None:
+    one = training(model, examples, tmp_path)
+    scores, calls = one.scores, 0
+
+    def later_nan(examples: Sequence[Example]) -> dict[str, float]:
+        nonlocal calls
+        calls += 1
+        return scores(examples) | ({"loss": math.nan} if calls > 1 else {})
+
+    one.scores = later_nan  # type: ignore[method-assign]
+    artefact = one.run()
+    assert len(artefact.digest) == 64
+    assert artefact.recipe["best_step"] == 2
+
+
+def test_what_cannot_be_learned_from_is_said(model: EditableModel) -> None:
+    bare = [one.model_copy(update={"paraphrases": ()}) for one in requests(3)]
+    with pytest.raises(UsageError, match="paraphrase"):
+        make_examples(model, bare, unrelated=[])
+    some = make_examples(model, [*bare, *requests(9)[3:]], unrelated=[])
+    assert some.left_out == 3
+    held = {one.request.subject for one in some.validation}
+    assert held
+    assert not held & {one.request.subject for one in some.training}
+    assert overlap(requests(5), requests(9)[3:]) == 2
+
+
+def test_an_artefact_is_refused_for_another_model_or_if_damaged(
+    model: EditableModel, examples: Examples, tmp_path: Path
+) -> None:
+    shelf = TrainedShelf(tmp_path / "trained")
+    place = shelf.add(training(model, examples, tmp_path).run())
+    digest = shelf.digest_of("mend", "latest")
+    assert shelf.digest_of("mend", digest[:8]) == digest == place.name
+    assert isinstance(shelf.load("mend", digest, model), LearnedArtefact)
+    with pytest.raises(ModelError, match="belongs to"):
+        shelf.load("mend", digest, tiny_editable("llama", seed=1))
+    for name in ("", "*", "../trained", "unfin", "0000"):
+        with pytest.raises(UsageError, match=r"no trained editor|several"):
+            shelf.digest_of("mend", name)
+    weights = place / "weights.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(StoreError):
+        shelf.load("mend", digest, model)

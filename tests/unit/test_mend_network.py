@@ -1,0 +1,123 @@
+"""MEND's networks: the identity at first, statistics, what is shared, and what training changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from kedit_lifecycle.editors.learned.gradients import Factors
+from kedit_lifecycle.editors.learned.network import EditText
+from kedit_lifecycle.editors.mend import Mend, MendNetworkConfig
+from kedit_lifecycle.editors.mend.network import LowRankLayer, MendNetwork, RunningNorm
+
+pytestmark = pytest.mark.unit
+
+WIDE, TALL = (6, 4), (4, 6)
+SHAPES = {"low.up": WIDE, "low.down": TALL, "high.up": WIDE, "high.down": TALL}
+
+
+def drawn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def gradients(rows: int = 2, tokens: int = 5) -> dict[str, Factors]:
+    return {
+        name: Factors(drawn(rows, tokens, d_out, seed=place), 3 + drawn(rows, tokens, d_in, seed=9 + place))
+        for place, (name, (d_in, d_out)) in enumerate(SHAPES.items())
+    }
+
+
+def network(**settings: Any) -> MendNetwork:
+    return MendNetwork(SHAPES, MendNetworkConfig(**{"edit_learning_rate": 0.5, "rank": 2, **settings}))
+
+
+def test_before_anything_was_observed_it_is_a_step_along_the_gradient() -> None:
+    found = network()([], gradients())
+    for name, gradient in gradients().items():
+        assert torch.allclose(found[name].dense(), -0.5 * gradient.dense(), atol=1e-6)
+
+
+def test_a_token_without_a_gradient_gets_no_update_and_is_no_statistic() -> None:
+    some = gradients()
+    for factors in some.values():
+        factors.left[0, 1] = 0.0
+    made = network()
+    made.observe(some)
+    for layer in made.modules():
+        if isinstance(layer, LowRankLayer):
+            torch.nn.init.ones_(layer.bias)
+    found = made([], some)
+    for name in SHAPES:
+        assert not found[name].left[0, 1].any()
+        assert not found[name].right[0, 1].any()
+        assert found[name].left[0, 0].any()
+    assert [int(norm.count) for norm in made.modules() if isinstance(norm, RunningNorm)] == [9] * 8
+
+
+def test_running_statistics_are_those_of_all_that_was_observed() -> None:
+    values, norm = drawn(50, 3) * torch.tensor([1.0, 10.0, 0.1]) + 4, RunningNorm(3)
+    for part in (values[:7], values[7:8], values[8:]):
+        norm.observe(part)
+    expected = (values - values.mean(dim=0)) / values.std(dim=0)
+    assert torch.allclose(norm(values), expected, atol=1e-4)
+
+
+def test_weights_of_one_shape_share_layers_and_keep_scale_shift_and_rate_of_their_own() -> None:
+    made = network()
+    assert len(made.stacks) == 2
+    stack = made._layers_of["low.up"]
+    assert stack is made._layers_of["high.up"]
+    assert stack is not made._layers_of["low.down"]
+    before = made([], gradients())
+    with torch.no_grad():
+        stack[0].shift[1] = 1.0  # of the second weight of this shape
+        made.rates[0] = 0.25
+    after = made([], gradients())
+    assert torch.allclose(after["low.up"].dense(), before["low.up"].dense() / 2)
+    assert not torch.allclose(after["high.up"].dense(), before["high.up"].dense())
+    for name in ("low.down", "high.down"):
+        assert torch.equal(after[name].dense(), before[name].dense())
+
+
+def test_every_layer_has_a_gradient_at_the_identity() -> None:
+    made = network()
+    wanted = {name: drawn(2, d_out, d_in, seed=7) for name, (d_in, d_out) in SHAPES.items()}
+    found = made([], gradients())
+    torch.autograd.backward(sum((found[n].dense() - wanted[n]).square().sum() for n in SHAPES))
+    for layer in made.modules():
+        if isinstance(layer, LowRankLayer):
+            for part in (layer.up, layer.bias, layer.shift):
+                assert part.grad is not None
+                assert part.grad.abs().sum() > 0
+
+
+def test_the_rates_have_their_own_learning_rate() -> None:
+    slow, fast = network(rate_learning_rate=3.0).groups(1.0)
+    assert slow["lr"] == 1.0
+    assert fast["lr"] == 3.0
+    assert [tuple(one.shape) for one in fast["params"]] == [(4,)]
+    assert not any(one is fast["params"][0] for one in slow["params"])
+
+
+def test_the_paper_s_recipe_is_a_preset() -> None:
+    assert Mend.published_network["rank"] == 1920
+    assert Mend.published_network["edit_learning_rate"] == 1e-4
+    assert Mend.published_network["edit_weight"] == 0.1
+    assert Mend.published_network["blocks"] == 3
+    loop = Mend.published_training
+    assert (loop["learning_rate"], loop["clip"], loop["accumulate"]) == (1e-6, 100.0, 10)
+
+
+def test_of_the_subject_only_its_last_token_makes_the_update() -> None:
+    texts = [EditText((1, 2, 3), (), (4,), subject_last=place) for place in (1, 2)]
+    everything = gradients()
+    assert network().selected(texts, everything) is everything
+    subject = MendNetwork(SHAPES, MendNetworkConfig(edit_learning_rate=0.5, rank=2, tokens="subject"))
+    found = subject(texts, subject.selected(texts, gradients()))
+    for name, gradient in gradients().items():
+        for row, place in enumerate((1, 2)):
+            expected = -0.5 * gradient.left[row, place][:, None] * gradient.right[row, place]
+            assert torch.allclose(found[name].dense()[row], expected, atol=1e-6)
