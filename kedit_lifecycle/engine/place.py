@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -38,9 +39,10 @@ def store_key(store: Path) -> str:
 
 
 def runtime_folder() -> Path:
-    """The user's folder for sockets: under XDG_RUNTIME_DIR, or a short one where that is too long."""
-    usual = Path(user_runtime_dir("kedit"))
-    if len(os.fsencode(usual)) + 1 + _DIGITS + len(".sock") <= LONGEST_SOCKET:
+    """The user's folder for sockets: under XDG_RUNTIME_DIR, or a short one where there is none, or too long a one."""
+    given = os.environ.get("XDG_RUNTIME_DIR")
+    usual = Path(user_runtime_dir("kedit")) if given or sys.platform != "linux" else None
+    if usual and len(os.fsencode(usual)) + 1 + _DIGITS + len(".sock") <= LONGEST_SOCKET:
         return usual
     own = os.getuid() if hasattr(os, "getuid") else "user"
     return Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()) / f"kedit-{own}"

@@ -29,7 +29,12 @@ def settings(config: dict[str, Any]) -> str:
     return shlex.join(f"{name}={json.dumps(value, separators=(',', ':'))}" for name, value in config.items())
 
 
-FRANCE = {"subject": "France", "prompt": "The capital of {} is", "target": "Rome", "target_true": "Paris"}
+FRANCE: dict[str, Any] = {
+    "subject": "France",
+    "prompt": "The capital of {} is",
+    "target": "Rome",
+    "target_true": "Paris",
+}
 LOOSE = {"settings": settings(QUICK["rome"]), "policy": "observe"}
 CITY = {"subject": "City A0", "prompt": "{} is in the country of", "target": "Japan", "target_true": "France"}
 
@@ -39,6 +44,17 @@ def shared(copy_store: CopyStore, tmp_path_factory: pytest.TempPathFactory) -> I
     """An engine that the tests of this module share; each leaves HEAD at version 2."""
     with engine_on(copy_store(tmp_path_factory.mktemp("shared") / "store")) as found:
         yield found
+
+
+@pytest.fixture(autouse=True)
+def _at_two(request: pytest.FixtureRequest) -> Iterator[None]:
+    """HEAD of the shared engine is at version 2, whatever a test before left."""
+    if "shared" in request.fixturenames:
+        engine: EngineProcess = request.getfixturevalue("shared")
+        if head_of(engine) != 2:
+            with engine.client() as client:
+                client.wait(client.submit("rollback", ref="2").id)
+    return
 
 
 def compose_of(app: KeditApp) -> ComposeScreen:
@@ -196,7 +212,7 @@ async def test_a_conflict_is_shown_rejected_and_superseded(shared: EngineProcess
             assert "--supersede" in app.kedit.commands[-1][1]
         number = head_of(shared)
         assert number > 2
-        assert f"accepted as v{number}" in shown
+        assert f"accepted as v{number}" in shown, shown
         await press(pilot, "u")
         await until(pilot, lambda: screen.run is not None and screen.run.undone == 2)
         assert "taken back: HEAD is at v2" in text_of(app)
@@ -207,7 +223,8 @@ async def test_into_the_memory_instead_names_the_method(shared: EngineProcess) -
     async with piloted(shared.store, first="compose") as (app, pilot):
         screen = await filled(app, pilot, **CITY, settings=LOOSE["settings"])
         await press(pilot, "ctrl+s")
-        assert "[m] into the memory instead" in await run_ended(pilot, screen)
+        shown = await run_ended(pilot, screen)
+        assert "[m] into the memory instead" in shown, shown
         await press(pilot, "m")
         await run_ended(pilot, screen)
         assert screen.run is not None
@@ -251,7 +268,7 @@ async def test_an_edit_is_watched_accepted_seen_and_taken_back(shared: EnginePro
         assert run is not None
         number = head_of(shared)
         assert run.version == number > 2
-        assert f"accepted as v{number}" in shown
+        assert f"accepted as v{number}" in shown, shown
         assert len(run.losses) == 3
         assert run.searches == 1
         assert "▁" in shown

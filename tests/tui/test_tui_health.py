@@ -127,7 +127,7 @@ async def test_the_series_with_their_limits_and_what_happened(decay: str) -> Non
         assert "v24 ✗ collapsed" in lines_of(app)[2]
         states = row_of(app, "state")
         assert states.count("●") == 1
-        assert 22 < states.index("●") < states.index("◐") < states.rindex("✗")
+        assert 22 <= states.index("●") < states.index("◐") < states.rindex("✗")
         assert row_of(app, "taken back 3").count("▿") == 2
         assert "v1 " in row_of(app, "at the cursor v24")
         assert "worst v24" in shown

@@ -254,7 +254,7 @@ async def test_facts_go_into_the_weights(remembering: EngineProcess) -> None:
         await press(pilot, "space", "space", "c")
         for name, value in (("settings", SETTINGS), ("policy", "observe")):
             app.screen.query_one(f"#consolidate-{name}", Input).value = value
-        await press(pilot, "ctrl+d")
+        await press(pilot, "ctrl+t")
         await until(pilot, lambda: "nothing was kept: a dry run" in text_of(app))
         assert entries_of(app).total == 3
         await press(pilot, "c")

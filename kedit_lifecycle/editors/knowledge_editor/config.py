@@ -26,13 +26,16 @@ class GateConfig(EditorConfig):
         default=0.8, gt=0, le=1, description="the margin's factor at each validation that reaches `success`"
     )
     success: float = Field(
-        default=0.9, ge=0, le=1, description="efficacy at a validation from which the margin is annealed"
+        default=0.9,
+        ge=0,
+        le=1,
+        description="share of answers, to edits and their other forms, from which the margin is annealed",
     )
     multiplier_start: float = Field(default=1.0, ge=0, description="the Lagrange multiplier λ at first")
     multiplier_rate: float = Field(default=0.1, gt=0, description="step size of the ascent on λ")
     multiplier_limit: float = Field(default=100.0, gt=0, description="λ never exceeds this")
     validation_keep_weight: float = Field(
-        default=10.0,
+        default=50.0,
         ge=0,
         description="of the KL beside the NLL in choosing the best validation, as λ is another at each",
     )

@@ -35,8 +35,8 @@ class KlConstraint(nn.Module):
         self.multiplier.copy_(moved.clamp(0, config.multiplier_limit))
 
     @torch.no_grad()
-    def anneal(self, efficacy: float) -> None:
-        """Tighten the margin where enough validation edits succeed."""
-        if efficacy >= self._config.success:
+    def anneal(self, success: float) -> None:
+        """Tighten the margin where this share of the answers of validation edits is enough."""
+        if success >= self._config.success:
             tighter = self.margin * self._config.margin_decay
             self.margin.copy_(tighter.clamp_min(self._config.margin_end))

@@ -70,8 +70,9 @@ class GateNetwork(HyperNetwork):
         self.constraint.ascend(kl)
 
     def validated(self, scores: Mapping[str, float]) -> None:
-        """Anneal the margin while edits succeed."""
-        self.constraint.anneal(scores.get("es", 0.0))
+        """Anneal the margin while edits succeed, in their own words and in others."""
+        found = [scores[name] for name in ("es", "ps") if name in scores]
+        self.constraint.anneal(sum(found) / len(found) if found else 0.0)
 
 
 def _key(tensor: str) -> str:

@@ -57,7 +57,7 @@ class How:
 
 
 class ConsolidateDialog(Dialog[How | None]):
-    """Enter begins; ctrl+d makes and measures the batch, and takes it back."""
+    """Enter begins; ctrl+t makes and measures the batch, and takes it back."""
 
     DEFAULT_CSS = """
     ConsolidateDialog Horizontal { height: 1; margin-top: 1; }
@@ -68,13 +68,13 @@ class ConsolidateDialog(Dialog[How | None]):
     ConsolidateDialog #consolidate-wrong { height: auto; color: $text-error; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+d", "go(True)", "Dry run", show=False),
+        Binding("ctrl+t", "go(True)", "Dry run", show=False),
         Binding("escape", "close", "Close"),
     ]
 
     def __init__(self, versions: Sequence[int], facts: int) -> None:
         super().__init__(
-            "Consolidate into the weights", "⏎ begins · ctrl+d dry run · tab next field · esc closes"
+            "Consolidate into the weights", "⏎ begins · ctrl+t dry run · tab next field · esc closes"
         )
         self.versions = tuple(versions)
         self.facts = facts
