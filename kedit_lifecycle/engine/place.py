@@ -39,7 +39,7 @@ def store_key(store: Path) -> str:
 
 
 def runtime_folder() -> Path:
-    """The user's folder for sockets: under XDG_RUNTIME_DIR, or a short one where there is none, or too long a one."""
+    """The user's folder for sockets: under XDG_RUNTIME_DIR, or a short one where that is none or too long."""
     given = os.environ.get("XDG_RUNTIME_DIR")
     usual = Path(user_runtime_dir("kedit")) if given or sys.platform != "linux" else None
     if usual and len(os.fsencode(usual)) + 1 + _DIGITS + len(".sock") <= LONGEST_SOCKET:

@@ -16,7 +16,7 @@ from kedit_lifecycle.tui.app import KeditApp
 
 SLOWER = SLOW | {"steps": 500, "prefix_lengths": [[12, 200]]}
 
-pytestmark = [pytest.mark.tui, pytest.mark.engine]
+pytestmark = [pytest.mark.tui, pytest.mark.engine, pytest.mark.unsettled]
 
 
 @pytest.fixture(scope="module")
