@@ -18,10 +18,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from kedit_lifecycle.engine.process import start_engine
-
 from kedit_lifecycle.engine.client import EngineClient
 from kedit_lifecycle.engine.messages import FINAL_STATES
+from kedit_lifecycle.engine.process import start_engine
 from kedit_lifecycle.facts.readers import load_requests
 
 Latencies = dict[str, list[float]]  # by query, seconds
