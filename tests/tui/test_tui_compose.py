@@ -47,14 +47,13 @@ def shared(copy_store: CopyStore, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture(autouse=True)
-def _at_two(request: pytest.FixtureRequest) -> Iterator[None]:
+def _at_two(request: pytest.FixtureRequest) -> None:
     """HEAD of the shared engine is at version 2, whatever a test before left."""
     if "shared" in request.fixturenames:
         engine: EngineProcess = request.getfixturevalue("shared")
         if head_of(engine) != 2:
             with engine.client() as client:
                 client.wait(client.submit("rollback", ref="2").id)
-    return
 
 
 def compose_of(app: KeditApp) -> ComposeScreen:
