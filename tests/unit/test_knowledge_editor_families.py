@@ -66,7 +66,7 @@ def tiny_config(kind: str) -> Any:
         )
     gate = "gated-gelu" if kind == "t5_gated" else "relu"
     return T5Config(
-        **ids,
+        **(ids | {"decoder_start_token_id": EOS}),
         d_model=32,
         d_kv=16,
         d_ff=64,
