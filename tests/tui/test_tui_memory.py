@@ -128,7 +128,7 @@ async def test_the_entries_of_a_version(remembered: str) -> None:
     async with piloted(remembered, first="memory") as (app, pilot):
         assert "v251 · 259 facts in memory" in lines_of(app)[2]
         assert "answers from .904 on" in lines_of(app)[2]
-        assert "[bold red]not markup[/] [@click=app.quit]" in text_of(app)
+        assert "The capital of [bold red]not" in text_of(app)
         assert "◆ .904 answers 98.8% of meant" in text_of(app)
         await press(pilot, "G")
         assert any("v251" in line and "Town 249 is → Oslo" in line for line in lines_of(app))
@@ -147,9 +147,9 @@ async def test_hostile_facts_are_inert(remembered: str, size: tuple[int, int]) -
 
 async def test_a_filter_of_words(remembered: str) -> None:
     async with piloted(remembered, first="memory") as (app, pilot):
-        await press(pilot, "slash", *"town 24")
-        await until(pilot, lambda: entries_of(app).total == 11)
-        assert "11 facts" in lines_of(app)[2]
+        await press(pilot, "slash", *"town 249")
+        await until(pilot, lambda: entries_of(app).total == 2)
+        assert "2 facts" in lines_of(app)[2]
         await press(pilot, "enter")
         assert entries_of(app).has_focus
         await press(pilot, "slash", *"zzz")
@@ -161,8 +161,8 @@ async def test_facts_are_marked_by_their_version(remembered: str) -> None:
         await press(pilot, "space")
         assert entries_of(app).marked == {1}
         assert entries_of(app).cursor == 1
-        assert sum(line.startswith("* v1") or line.startswith("* ") for line in lines_of(app)) >= 2
-        assert "1 versions marked" in text_of(app)
+        assert sum(line.startswith("* v1") for line in lines_of(app)) > 5
+        assert "1 version marked" in text_of(app)
         await press(pilot, "c")
         assert isinstance(app.screen, ConsolidateDialog)
         assert "the facts of v1 go from the memory" in text_of(app)

@@ -15,18 +15,16 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from kedit_lifecycle.tui.screens.health.band import Scale, band, columns_of, limit_names
-from kedit_lifecycle.tui.screens.health.marks import STRIP, changes, strip
+from kedit_lifecycle.tui.screens.health.feet import FEET, LEFT, RIGHT, Feet
+from kedit_lifecycle.tui.screens.health.marks import changes
 from kedit_lifecycle.tui.screens.health.series import SERIES, Series
-from kedit_lifecycle.tui.signs import state_sign, verdict_sign
+from kedit_lifecycle.tui.signs import verdict_sign
 from kedit_lifecycle.tui.text import clipped
 from kedit_lifecycle.tui.widgets.braille import DOTS_ACROSS
 
 if TYPE_CHECKING:
     from kedit_lifecycle.engine.messages import HealthView, SeriesPoint
 
-LEFT, RIGHT = 22, 11  # cells beside the charts: what a series is, and its limits
-_FEET = 3  # lines beneath the charts: states, attempts, versions
-TAKEN_BACK = "▿"
 _NAMES = (
     *("name", "muted", "line", "line-warn", "line-fail", "warn", "fail", "cursor", "pass"),
     *("state-healthy", "state-degrading", "state-collapsed"),
@@ -180,11 +178,11 @@ class HealthCharts(Widget, can_focus=True):
             yield Text(" Nothing to draw yet: there is no edit on this line.", self._style("muted"))
             yield Text(" What the checks measure with each edit is drawn here.", self._style("muted"))
             return
-        rest = max(self.size.height - _FEET, len(SERIES))
+        rest = max(self.size.height - FEET, len(SERIES))
         for place, series in enumerate(SERIES):
             height = rest // len(SERIES) + (1 if place < rest % len(SERIES) else 0)
             yield from self._band(series, height)
-        yield from self._feet()
+        yield from Feet(self.points, self.point, self.cursor, self.attempts, self._width, self._style).lines()
 
     def _band(self, series: Series, height: int) -> Iterator[Text]:
         assert self.view is not None
@@ -231,54 +229,3 @@ class HealthCharts(Widget, can_focus=True):
         told = "not measured" if worst is None else f"worst v{self.points[worst].number}"
         text = "" if worst is None else f"{series.write(values[worst]):>7}"
         yield Text(clipped(f" {told}", LEFT - len(text) - 4) + text + " " * 4, self._style("muted"))
-
-    def _feet(self) -> Iterator[Text]:
-        columns = columns_of(len(self.points), self._width)
-        cells = [min(column // DOTS_ACROSS, self._width - 1) for column in columns]
-        yield self._states(cells)
-        yield self._attempts(cells)
-        yield self._axis()
-
-    def _states(self, cells: Sequence[int]) -> Text:
-        state = (self.point.state if self.point else "") or "unknown"
-        line = Text(no_wrap=True, end="")
-        kind = f"state-{state}" if state in STRIP else "muted"
-        line.append(" state ", self._style("muted"))
-        line.append(clipped(f"{state_sign(state)[0]} {state}", LEFT - 7), self._style(kind))
-        for x, (now, new) in enumerate(strip(self.points, cells, self._width)):
-            text = state_sign(now)[0] if new else STRIP.get(now, " ")
-            style = "cursor" if x == self._cursor_cell else f"state-{now}" if now in STRIP else "muted"
-            line.append(text, self._style(style))
-        line.append(clipped(" state", RIGHT), self._style("muted"))
-        return line
-
-    def _attempts(self, cells: Sequence[int]) -> Text:
-        count = sum(self.attempts.values())
-        here = self.attempts.get(self.cursor, 0)
-        told = f" taken back {count:,}" + (f", {here} here" if here else "")
-        line = Text(clipped(told, LEFT), self._style("muted"), no_wrap=True, end="")
-        marked = {cells[place] for place in self.attempts if place < len(cells)}
-        for x in range(self._width):
-            style = self._style("cursor" if x == self._cursor_cell else "fail")
-            line.append(TAKEN_BACK if x in marked else (" " if x != self._cursor_cell else "│"), style)
-        line.append(clipped(" rejected", RIGHT), self._style("muted"))
-        return line
-
-    def _axis(self) -> Text:
-        first, last = f"v{self.points[0].number}", f"v{self.points[-1].number}"
-        at = f"v{self.point.number}" if self.point else ""
-        axis = [" "] * self._width
-        ends = ((first, 0), (last, self._width - len(last))) if len(self.points) > 1 else ()
-        for text, place in ends:
-            axis[max(place, 0) : max(place, 0) + len(text)] = text
-        begin = max(min(self._cursor_cell - len(at) // 2, self._width - len(at)), 0)
-        clear = range(max(begin - 1, 0), min(begin + len(at) + 1, self._width))
-        for x in clear:
-            axis[x] = " "
-        line = Text(clipped(f" at the cursor {at}", LEFT), self._style("name"), no_wrap=True, end="")
-        text = "".join(axis[: self._width])
-        line.append(text[:begin], self._style("muted"))
-        line.append(at, self._style("cursor"))
-        line.append(text[begin + len(at) :], self._style("muted"))
-        line.append(clipped(" version", RIGHT), self._style("muted"))
-        return line

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,7 +14,12 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from kedit_lifecycle.errors import UsageError
+from kedit_lifecycle.tui.screens.memory.tested import gate_text
+from kedit_lifecycle.tui.text import inert
 from kedit_lifecycle.tui.widgets.dialog import Dialog
+
+if TYPE_CHECKING:
+    from kedit_lifecycle.tui.session import Session, Severity
 
 _SHOWN = 12  # versions named
 _FIELDS = (("method", "method", "memit"), ("policy", "policy", "guarded"), ("settings", "settings", ""))
@@ -54,6 +59,40 @@ class How:
         for one in self.settings:
             given += ["--set", one]
         return [*given, "--dry-run"] if self.dry_run else given
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What it came to: as text, in a few words, and the new version; None where the memory is as before."""
+
+    text: Content
+    told: str
+    severity: Severity
+    version: int | None = None
+
+
+async def consolidated(session: Session, how: How, command: str) -> Done:
+    """Have the engine do it, and wait.
+
+    Raises:
+        KeditError: the engine does not take the job.
+    """
+    job = await session.run(
+        "consolidate",
+        command=command,
+        versions=list(how.versions),
+        method=how.method,
+        policy=how.policy,
+        config=how.config,
+        dry_run=how.dry_run,
+    )
+    if isinstance(job.result, dict):
+        text = gate_text(job.result, dry_run=how.dry_run)
+        good = job.state == "done"
+        version = job.result.get("version") if good and not how.dry_run else None
+        return Done(text, str(job.result.get("action")), "information" if good else "warning", version)
+    told = inert(job.error.message) if job.error else job.state
+    return Done(Content.styled(f"✗ {told}", "$text-error"), told, "error" if job.error else "warning")
 
 
 class ConsolidateDialog(Dialog[How | None]):

@@ -94,12 +94,15 @@ def meaning(view: MemoryView, score: float | None) -> list[Content]:
     return rows
 
 
-def summary(view: MemoryView, number_of: int, head: int | None) -> Content:
-    """The line over the list."""
+def summary(view: MemoryView, number_of: int, head: int | None, marked: int) -> Content:
+    """The line over the list; so many versions are marked."""
     facts = "1 fact" if view.total == 1 else f"{view.total:,} facts"
     away = f" (HEAD: v{head})" if head is not None and head != number_of else ""
     parts: list[str | tuple[str, str]] = [(f" v{number_of}", "bold"), f"{away} · ", (facts, "bold")]
-    parts.append((f" in memory · scope {inert(view.classifier[:8], 8)}", "$text-muted"))
+    if marked:
+        parts.append((f" · {marked:,} version{'s' * (marked > 1)} marked", "$text-accent"))
+    else:
+        parts.append((f" in memory · scope {inert(view.classifier[:8], 8)}", "$text-muted"))
     if view.threshold is not None:
         parts.append((f" · answers from {number(view.threshold, 3)} on", "$text-muted"))
     return Content.assemble(*parts)

@@ -14,15 +14,15 @@ from textual.widgets import Input, Static
 from kedit_lifecycle.tui.actions import Action
 from kedit_lifecycle.tui.screens.base import KeditScreen
 from kedit_lifecycle.tui.screens.memory.actions import ACTIONS, LEGEND
-from kedit_lifecycle.tui.screens.memory.consolidating import ConsolidateDialog, How
+from kedit_lifecycle.tui.screens.memory.consolidating import ConsolidateDialog, How, consolidated
 from kedit_lifecycle.tui.screens.memory.entry_list import EntryList, question
 from kedit_lifecycle.tui.screens.memory.roc import picture, summary
-from kedit_lifecycle.tui.screens.memory.tested import gate_text, tested_text
+from kedit_lifecycle.tui.screens.memory.tested import tested_text
 from kedit_lifecycle.tui.styles import style_sheet
 from kedit_lifecycle.tui.widgets.paged_list import PAGE, PagedList
 
 if TYPE_CHECKING:
-    from kedit_lifecycle.engine.messages import Job, MemoryView
+    from kedit_lifecycle.engine.messages import MemoryView
 
 WIDE = 120  # cells from which on the list and the test stand beside each other
 _TOKENS = 12  # of what would be answered
@@ -129,9 +129,7 @@ class MemoryScreen(KeditScreen):
         if self._memory is None or not self.is_attached:
             return
         head = self.kedit.overview.head if self.kedit.overview else None
-        line = summary(self._memory, self._ref, head)
-        if self.entries.marked:
-            line = Content.assemble(line, (f" · {len(self.entries.marked)} versions marked", "$text-accent"))
+        line = summary(self._memory, self._ref, head, len(self.entries.marked))
         self.query_one("#memory-summary", Static).update(line)
         width = self.entries.room.width
         self.query_one("#memory-heading", Static).update(Content(self.entries.heading(width)))
@@ -248,25 +246,10 @@ class MemoryScreen(KeditScreen):
             self.work(self._consolidating(how, command), group="consolidating")
 
     async def _consolidating(self, how: How, command: str) -> None:
-        job: Job = await self.kedit.run(
-            "consolidate",
-            command=command,
-            versions=list(how.versions),
-            method=how.method,
-            policy=how.policy,
-            config=how.config,
-            dry_run=how.dry_run,
-        )
-        if isinstance(job.result, dict):
-            self._result(gate_text(job.result, dry_run=how.dry_run))
-            verdict = str(job.result.get("action"))
-            self.kedit.notify(f"consolidate: {verdict}", "information" if job.state == "done" else "warning")
-        else:
-            told = job.error.message if job.error else job.state
-            self._result(Content.styled(f"✗ {told}", "$text-error"))
-            self.kedit.notify(f"consolidate: {told}", "error" if job.error else "warning")
-        if job.state == "done" and not how.dry_run:
+        done = await consolidated(self.kedit, how, command)
+        self._result(done.text)
+        self.kedit.notify(f"consolidate: {done.told}", done.severity)
+        if done.version is not None:
             self.entries.marked.clear()
-            if self.kedit.overview is not None and isinstance(job.result, dict):
-                self.move_cursor(job.result.get("version"))
+            self.move_cursor(done.version)
         self.reload_soon()
