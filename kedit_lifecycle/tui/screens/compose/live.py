@@ -42,6 +42,11 @@ class Live:
     conflict_trouble: str = ""
 
 
+def chance_text(chance: float) -> str:
+    """A probability; a small one by its power of ten."""
+    return number(chance, 3) if chance >= 0.001 or not chance else f"{chance:.1e}"
+
+
 def live_text(live: Live, draft: Draft, overview: Overview | None, command: str) -> Content:
     """Present answer, conflicts, the method, and the command line."""
     rows = [*_peek(live, draft), *_conflicts(live), *_method(draft, overview)]
@@ -59,8 +64,7 @@ def _peek(live: Live, draft: Draft) -> Iterator[Content]:
     else:
         yield _answer(live.peek, live.peeking)
         if live.peek.target_probability is not None and draft.target:
-            chance = live.peek.target_probability
-            told = number(chance, 3) if chance >= 0.001 else f"{chance:.1e}"
+            told = chance_text(live.peek.target_probability)
             yield named("P(target)", (told, "bold"), (f"   {inert(draft.target.strip(), 80)}", "$text-muted"))
 
 

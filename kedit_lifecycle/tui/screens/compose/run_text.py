@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from textual.content import Content
 
 from kedit_lifecycle.tui.screens.compose.draft import MEMORY
+from kedit_lifecycle.tui.screens.compose.live import chance_text
 from kedit_lifecycle.tui.signs import verdict_sign
-from kedit_lifecycle.tui.text import clipped, inert, number
+from kedit_lifecycle.tui.text import clipped, inert
 from kedit_lifecycle.tui.widgets.curve import curve
 from kedit_lifecycle.tui.widgets.lines import joined, named, section
 
@@ -76,7 +77,7 @@ def _outcome(run: Run) -> Iterator[Content]:
         return
     for reason in run.reasons:
         yield Content.assemble(("· ", "$text-muted"), inert(reason, 400))
-    if run.error and run.turned_down:
+    if run.error and run.turned_down and not run.reasons:
         yield Content(inert(run.error, 600))
     yield from _ways(run)
 
@@ -87,10 +88,10 @@ def _ways(run: Run) -> Iterator[Content]:
     elif run.turned_down:
         if run.hint:
             yield Content.styled(inert(run.hint, 400), "italic $text-muted")
-        memory = () if run.draft.method == MEMORY else (("m", "into the memory instead"),)
+        memory = () if run.draft.method == MEMORY else (("m", "memory"),)
         yield _keys(
-            ("s", "take the place of the earlier edits"),
-            ("o", "another method"),
+            ("s", "supersede"),
+            ("o", "other method"),
             *memory,
             ("esc", "the form"),
         )
@@ -142,7 +143,7 @@ def _answers(run: Run) -> Iterator[Content]:
             parts: list[str | tuple[str, str]] = [(inert((answer or "·").strip(), 160), "bold")]
             if chance is not None:
                 parts.append(
-                    (f"   p({inert(fact['target_new'].strip(), 24)}) {number(chance, 3)}", "$text-muted")
+                    (f"   p({inert(fact['target_new'].strip(), 24)}) {chance_text(chance)}", "$text-muted")
                 )
             yield named(name, *parts)
     for warning in (run.result or {}).get("warnings") or ():
