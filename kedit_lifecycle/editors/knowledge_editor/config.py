@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from kedit_lifecycle.editors.base import EditorConfig
@@ -14,6 +16,11 @@ class GateConfig(EditorConfig):
 
     blocks: int = Field(default=3, ge=1, description="the last so many blocks, whose MLP matrices are edited")
     above: int = Field(default=0, ge=0, description="blocks above those, which stay as they are")
+    tokens: Literal["all", "subject"] = Field(
+        default="all",
+        description="whose part of the gradient is gated: all tokens of prompt and answer, as published, or "
+        "the subject's last one, where the key is its own and not its neighbors' (as in ROME)",
+    )
     lstm_width: int = Field(default=256, ge=1, description="state of the LSTM, of each direction")
     condition_width: int = Field(default=1024, ge=1, description="of the vector that every gate is made from")
     gate_width: int = Field(default=128, ge=1, description="hidden layer between that vector and a gate")
@@ -53,7 +60,16 @@ PUBLISHED_TRAINING = TrainingSettings(
 
 _DEFAULTS: dict[tuple[str, int, int], GateConfig] = {
     # (family, layers, d_model)
-    ("llama", 30, 576): GateConfig(lstm_width=128, condition_width=256),
+    ("llama", 30, 576): GateConfig(
+        lstm_width=128,
+        condition_width=256,
+        edit_learning_rate=0.012,
+        margin_start=0.05,
+        margin_end=0.005,
+        multiplier_start=5.0,
+        multiplier_rate=1.0,
+        multiplier_limit=200.0,
+    ),
 }
 
 

@@ -12,7 +12,7 @@ from kedit_lifecycle.editors.knowledge_editor.config import GateConfig
 from kedit_lifecycle.editors.knowledge_editor.constraint import KlConstraint
 from kedit_lifecycle.editors.knowledge_editor.gates import GateHead
 from kedit_lifecycle.editors.learned.gradients import Factors
-from kedit_lifecycle.editors.learned.network import EditText, HyperNetwork
+from kedit_lifecycle.editors.learned.network import EditText, HyperNetwork, subject_tokens
 
 
 class GateNetwork(HyperNetwork):
@@ -30,6 +30,7 @@ class GateNetwork(HyperNetwork):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        self._tokens = config.tokens
         self._validation_keep_weight = config.validation_keep_weight
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -46,6 +47,10 @@ class GateNetwork(HyperNetwork):
         head = self.heads[_key(tensor)]
         assert isinstance(head, GateHead)
         return head
+
+    def selected(self, texts: Sequence[EditText], gradients: Mapping[str, Factors]) -> Mapping[str, Factors]:
+        """The subject's last token alone, or all, as the settings say."""
+        return gradients if self._tokens == "all" else subject_tokens(texts, gradients)
 
     def forward(self, texts: Sequence[EditText], gradients: Mapping[str, Factors]) -> dict[str, Factors]:
         """The update of each tensor, by rows, of rank tokens + 1."""

@@ -25,6 +25,16 @@ class EditText:
     subject_last: int = -1
 
 
+def subject_tokens(texts: Sequence[EditText], gradients: Mapping[str, Factors]) -> dict[str, Factors]:
+    """The factors of each subject's last token alone, (rows, 1, width)."""
+    places = [text.subject_last for text in texts]
+    rows = list(range(len(places)))
+    return {
+        name: Factors(one.left[rows, places][:, None], one.right[rows, places][:, None])
+        for name, one in gradients.items()
+    }
+
+
 class HyperNetwork(nn.Module, ABC):
     """Trained by `training.train`. Its parameters and buffers are the artefact's tensors."""
 

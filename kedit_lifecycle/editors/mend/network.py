@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kedit_lifecycle.editors.learned.gradients import Factors
-from kedit_lifecycle.editors.learned.network import EditText, HyperNetwork
+from kedit_lifecycle.editors.learned.network import EditText, HyperNetwork, subject_tokens
 from kedit_lifecycle.editors.mend.config import MendNetworkConfig
 
 _SMALLEST_DEVIATION = 1e-7
@@ -101,14 +101,7 @@ class MendNetwork(HyperNetwork):
 
     def selected(self, texts: Sequence[EditText], gradients: Mapping[str, Factors]) -> Mapping[str, Factors]:
         """The subject's last token alone, (rows, 1, width), or all, as the settings say."""
-        if self._config.tokens == "all":
-            return gradients
-        places = [text.subject_last for text in texts]
-        rows = list(range(len(places)))
-        return {
-            name: Factors(one.left[rows, places][:, None], one.right[rows, places][:, None])
-            for name, one in gradients.items()
-        }
+        return gradients if self._config.tokens == "all" else subject_tokens(texts, gradients)
 
     def observe(self, gradients: Mapping[str, Factors]) -> None:
         """Take the factors of every token that has a gradient into the running statistics."""
