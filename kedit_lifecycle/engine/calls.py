@@ -104,13 +104,14 @@ def stop() -> Call[m.EngineInfo]:
     return Call(m.EngineInfo, "/stop", method="POST")
 
 
-def submit(order: m.JobOrder) -> Call[m.Job]:
+def submit(kind: str, /, author: str = "", command: str = "", **arguments: Any) -> Call[m.Job]:
     """Put a job into the queue."""
+    order = m.JobOrder(kind=kind, arguments=arguments, author=author, command=command)
     return Call(m.Job, "/jobs", method="POST", body=order.model_dump_json().encode(), patience=120.0)
 
 
-def jobs(state: str | None, limit: int) -> Call[list[m.Job]]:
-    """Jobs, newest first."""
+def jobs(state: str | None = None, limit: int = 100) -> Call[list[m.Job]]:
+    """Jobs, newest first, without their results."""
     return Call(list[m.Job], "/jobs", {"state": state, "limit": limit})
 
 
@@ -129,17 +130,17 @@ def overview() -> Call[m.Overview]:
     return Call(m.Overview, "/overview")
 
 
-def history(offset: int, limit: int, filter: str) -> Call[m.HistoryPage]:
+def history(offset: int = 0, limit: int = 100, filter: str = "") -> Call[m.HistoryPage]:
     """Rows of the history, newest first."""
     return Call(m.HistoryPage, "/history", {"offset": offset, "limit": limit, "filter": filter or None})
 
 
-def version(ref: str, facts: int | None) -> Call[m.VersionView]:
+def version(ref: str, facts: int | None = None) -> Call[m.VersionView]:
     """Everything about a version."""
     return Call(m.VersionView, f"/versions/{quote(ref, safe='')}", {"facts": facts})
 
 
-def attempt(event: int, facts: int | None) -> Call[m.VersionView]:
+def attempt(event: int, facts: int | None = None) -> Call[m.VersionView]:
     """Everything about what the gate took back."""
     return Call(m.VersionView, f"/attempts/{event}", {"facts": facts})
 
@@ -149,33 +150,37 @@ def compare(a: str, b: str) -> Call[m.Comparison]:
     return Call(m.Comparison, "/compare", {"a": a, "b": b})
 
 
-def audit(before: int | None, limit: int, kind: str | None) -> Call[m.AuditPage]:
+def audit(before: int | None = None, limit: int = 100, kind: str | None = None) -> Call[m.AuditPage]:
     """Events of the audit chain, newest first."""
     return Call(m.AuditPage, "/audit", {"before": before, "limit": limit, "kind": kind})
 
 
-def health(ref: str, points: int | None) -> Call[m.HealthView]:
+def health(ref: str = "HEAD", points: int | None = None) -> Call[m.HealthView]:
     """The series of a line."""
     return Call(m.HealthView, "/health", {"ref": ref, "points": points})
 
 
-def retention(ref: str, points: int | None) -> Call[m.RetentionView]:
+def retention(ref: str = "HEAD", points: int | None = None) -> Call[m.RetentionView]:
     """Which facts still held when measured again."""
     return Call(m.RetentionView, "/retention", {"ref": ref, "points": points})
 
 
-def memory(ref: str, filter: str, offset: int | None, limit: int | None) -> Call[m.MemoryView]:
+def memory(
+    ref: str = "HEAD", filter: str = "", offset: int | None = None, limit: int | None = None
+) -> Call[m.MemoryView]:
     """The memory of a version."""
     given = {"ref": ref, "filter": filter or None, "offset": offset, "limit": limit}
     return Call(m.MemoryView, "/memory", given)
 
 
-def suggest(subject: str, prompt: str, relation: str | None, limit: int | None) -> Call[m.Suggestion]:
+def suggest(
+    subject: str = "", prompt: str = "", relation: str | None = None, limit: int | None = None
+) -> Call[m.Suggestion]:
     """What is known that helps to write a request."""
     given = {"subject": subject, "prompt": prompt, "relation": relation, "limit": limit}
     return Call(m.Suggestion, "/suggest", given)
 
 
-def conflicts(fact: Mapping[str, str | None]) -> Call[list[m.ConflictView]]:
-    """What a request would meet."""
+def conflicts(**fact: str | None) -> Call[list[m.ConflictView]]:
+    """What a request would meet: subject, prompt, target, target_true, relation, ref."""
     return Call(list[m.ConflictView], "/conflicts", fact)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
 from httpx_sse import aconnect_sse, connect_sse
@@ -17,9 +18,30 @@ from kedit_lifecycle.engine import messages as m
 from kedit_lifecycle.engine.transport import QUIET_SECONDS, Address, gone_named, patience
 from kedit_lifecycle.errors import EngineAccessError
 
+P = ParamSpec("P")
 T = TypeVar("T")
 _ONE_WAIT = 20.0  # seconds that one request waits for a job to end
 _AGAIN = 0.2  # seconds before the stream is opened anew
+
+
+def _ask(call: Callable[P, calls.Call[T]]) -> Callable[Concatenate[EngineClient, P], T]:
+    """A method of `EngineClient` that makes the call, with its name, parameters and description."""
+
+    @wraps(call)
+    def method(self: EngineClient, /, *arguments: P.args, **named: P.kwargs) -> T:
+        return self.ask(call(*arguments, **named))
+
+    return method
+
+
+def _asking(call: Callable[P, calls.Call[T]]) -> Callable[Concatenate[AsyncEngineClient, P], Awaitable[T]]:
+    """The same for `AsyncEngineClient`."""
+
+    @wraps(call)
+    async def method(self: AsyncEngineClient, /, *arguments: P.args, **named: P.kwargs) -> T:
+        return await self.ask(call(*arguments, **named))
+
+    return method
 
 
 class EngineClient:
@@ -70,7 +92,8 @@ class EngineClient:
     ) -> None:
         self.close()
 
-    def _ask(self, call: calls.Call[T]) -> T:
+    def ask(self, call: calls.Call[T]) -> T:
+        """Send a call and read its answer; every call has a method of its name."""
         with gone_named(self.address):
             answer = self._http.request(
                 call.method,
@@ -81,39 +104,30 @@ class EngineClient:
             )
         return call.read(answer.content, answer.status_code)
 
-    # The engine and its jobs
-
-    def info(self) -> m.EngineInfo:
-        """Who is there."""
-        return self._ask(calls.info())
-
-    def stop(self) -> m.EngineInfo:
-        """Ask it to stop; the running job is cancelled at a safe point."""
-        return self._ask(calls.stop())
-
-    def submit(self, kind: str, /, author: str = "", command: str = "", **arguments: Any) -> m.Job:
-        """Put a job into the queue."""
-        order = m.JobOrder(kind=kind, arguments=arguments, author=author, command=command)
-        return self._ask(calls.submit(order))
-
-    def jobs(self, state: str | None = None, limit: int = 100) -> list[m.Job]:
-        """Jobs, newest first, without their results."""
-        return self._ask(calls.jobs(state, limit))
-
-    def job(self, identity: int) -> m.Job:
-        """One job, with its result."""
-        return self._ask(calls.job(identity))
-
-    def cancel(self, identity: int) -> m.Job:
-        """Cancel a job: at once while it waits, at a safe point when it runs."""
-        return self._ask(calls.cancel(identity))
+    info = _ask(calls.info)
+    stop = _ask(calls.stop)
+    submit = _ask(calls.submit)
+    jobs = _ask(calls.jobs)
+    job = _ask(calls.job)
+    cancel = _ask(calls.cancel)
+    overview = _ask(calls.overview)
+    history = _ask(calls.history)
+    version = _ask(calls.version)
+    attempt = _ask(calls.attempt)
+    compare = _ask(calls.compare)
+    audit = _ask(calls.audit)
+    health = _ask(calls.health)
+    retention = _ask(calls.retention)
+    memory = _ask(calls.memory)
+    suggest = _ask(calls.suggest)
+    conflicts = _ask(calls.conflicts)
 
     def wait(self, identity: int, timeout: float | None = None) -> m.Job:
         """The job once it has ended, or as it is after so many seconds."""
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             left = _ONE_WAIT if end is None else min(_ONE_WAIT, max(end - time.monotonic(), 0.0))
-            found = self._ask(calls.job(identity, left))
+            found = self.ask(calls.job(identity, left))
             if found.state in m.FINAL_STATES or (end is not None and time.monotonic() >= end):
                 return found
 
@@ -136,56 +150,6 @@ class EngineClient:
                 pass
             time.sleep(_AGAIN)
             self.info()  # says so when nobody is there
-
-    # What the ledger says
-
-    def overview(self) -> m.Overview:
-        """One look at the store."""
-        return self._ask(calls.overview())
-
-    def history(self, offset: int = 0, limit: int = 100, filter: str = "") -> m.HistoryPage:
-        """Rows of the history, newest first."""
-        return self._ask(calls.history(offset, limit, filter))
-
-    def version(self, ref: str, facts: int | None = None) -> m.VersionView:
-        """Everything about a version."""
-        return self._ask(calls.version(ref, facts))
-
-    def attempt(self, event: int, facts: int | None = None) -> m.VersionView:
-        """Everything about what the gate took back."""
-        return self._ask(calls.attempt(event, facts))
-
-    def compare(self, a: str, b: str) -> m.Comparison:
-        """What lies between two versions."""
-        return self._ask(calls.compare(a, b))
-
-    def audit(self, before: int | None = None, limit: int = 100, kind: str | None = None) -> m.AuditPage:
-        """Events of the audit chain, newest first."""
-        return self._ask(calls.audit(before, limit, kind))
-
-    def health(self, ref: str = "HEAD", points: int | None = None) -> m.HealthView:
-        """The series of a line."""
-        return self._ask(calls.health(ref, points))
-
-    def retention(self, ref: str = "HEAD", points: int | None = None) -> m.RetentionView:
-        """Which facts still held when measured again."""
-        return self._ask(calls.retention(ref, points))
-
-    def memory(
-        self, ref: str = "HEAD", filter: str = "", offset: int | None = None, limit: int | None = None
-    ) -> m.MemoryView:
-        """The memory of a version."""
-        return self._ask(calls.memory(ref, filter, offset, limit))
-
-    def suggest(
-        self, subject: str = "", prompt: str = "", relation: str | None = None, limit: int | None = None
-    ) -> m.Suggestion:
-        """What is known that helps to write a request."""
-        return self._ask(calls.suggest(subject, prompt, relation, limit))
-
-    def conflicts(self, **fact: str | None) -> list[m.ConflictView]:
-        """What a request would meet: subject, prompt, target, target_true, relation, ref."""
-        return self._ask(calls.conflicts(fact))
 
 
 class AsyncEngineClient:
@@ -230,7 +194,8 @@ class AsyncEngineClient:
     ) -> None:
         await self.close()
 
-    async def _ask(self, call: calls.Call[T]) -> T:
+    async def ask(self, call: calls.Call[T]) -> T:
+        """Send a call and read its answer; every call has a method of its name."""
         with gone_named(self.address):
             answer = await self._http.request(
                 call.method,
@@ -241,39 +206,30 @@ class AsyncEngineClient:
             )
         return call.read(answer.content, answer.status_code)
 
-    # The engine and its jobs
-
-    async def info(self) -> m.EngineInfo:
-        """Who is there."""
-        return await self._ask(calls.info())
-
-    async def stop(self) -> m.EngineInfo:
-        """Ask it to stop; the running job is cancelled at a safe point."""
-        return await self._ask(calls.stop())
-
-    async def submit(self, kind: str, /, author: str = "", command: str = "", **arguments: Any) -> m.Job:
-        """Put a job into the queue."""
-        order = m.JobOrder(kind=kind, arguments=arguments, author=author, command=command)
-        return await self._ask(calls.submit(order))
-
-    async def jobs(self, state: str | None = None, limit: int = 100) -> list[m.Job]:
-        """Jobs, newest first, without their results."""
-        return await self._ask(calls.jobs(state, limit))
-
-    async def job(self, identity: int) -> m.Job:
-        """One job, with its result."""
-        return await self._ask(calls.job(identity))
-
-    async def cancel(self, identity: int) -> m.Job:
-        """Cancel a job: at once while it waits, at a safe point when it runs."""
-        return await self._ask(calls.cancel(identity))
+    info = _asking(calls.info)
+    stop = _asking(calls.stop)
+    submit = _asking(calls.submit)
+    jobs = _asking(calls.jobs)
+    job = _asking(calls.job)
+    cancel = _asking(calls.cancel)
+    overview = _asking(calls.overview)
+    history = _asking(calls.history)
+    version = _asking(calls.version)
+    attempt = _asking(calls.attempt)
+    compare = _asking(calls.compare)
+    audit = _asking(calls.audit)
+    health = _asking(calls.health)
+    retention = _asking(calls.retention)
+    memory = _asking(calls.memory)
+    suggest = _asking(calls.suggest)
+    conflicts = _asking(calls.conflicts)
 
     async def wait(self, identity: int, timeout: float | None = None) -> m.Job:
         """The job once it has ended, or as it is after so many seconds."""
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             left = _ONE_WAIT if end is None else min(_ONE_WAIT, max(end - time.monotonic(), 0.0))
-            found = await self._ask(calls.job(identity, left))
+            found = await self.ask(calls.job(identity, left))
             if found.state in m.FINAL_STATES or (end is not None and time.monotonic() >= end):
                 return found
 
@@ -300,58 +256,6 @@ class AsyncEngineClient:
                 pass
             await asyncio.sleep(_AGAIN)
             await self.info()
-
-    # What the ledger says
-
-    async def overview(self) -> m.Overview:
-        """One look at the store."""
-        return await self._ask(calls.overview())
-
-    async def history(self, offset: int = 0, limit: int = 100, filter: str = "") -> m.HistoryPage:
-        """Rows of the history, newest first."""
-        return await self._ask(calls.history(offset, limit, filter))
-
-    async def version(self, ref: str, facts: int | None = None) -> m.VersionView:
-        """Everything about a version."""
-        return await self._ask(calls.version(ref, facts))
-
-    async def attempt(self, event: int, facts: int | None = None) -> m.VersionView:
-        """Everything about what the gate took back."""
-        return await self._ask(calls.attempt(event, facts))
-
-    async def compare(self, a: str, b: str) -> m.Comparison:
-        """What lies between two versions."""
-        return await self._ask(calls.compare(a, b))
-
-    async def audit(
-        self, before: int | None = None, limit: int = 100, kind: str | None = None
-    ) -> m.AuditPage:
-        """Events of the audit chain, newest first."""
-        return await self._ask(calls.audit(before, limit, kind))
-
-    async def health(self, ref: str = "HEAD", points: int | None = None) -> m.HealthView:
-        """The series of a line."""
-        return await self._ask(calls.health(ref, points))
-
-    async def retention(self, ref: str = "HEAD", points: int | None = None) -> m.RetentionView:
-        """Which facts still held when measured again."""
-        return await self._ask(calls.retention(ref, points))
-
-    async def memory(
-        self, ref: str = "HEAD", filter: str = "", offset: int | None = None, limit: int | None = None
-    ) -> m.MemoryView:
-        """The memory of a version."""
-        return await self._ask(calls.memory(ref, filter, offset, limit))
-
-    async def suggest(
-        self, subject: str = "", prompt: str = "", relation: str | None = None, limit: int | None = None
-    ) -> m.Suggestion:
-        """What is known that helps to write a request."""
-        return await self._ask(calls.suggest(subject, prompt, relation, limit))
-
-    async def conflicts(self, **fact: str | None) -> list[m.ConflictView]:
-        """What a request would meet: subject, prompt, target, target_true, relation, ref."""
-        return await self._ask(calls.conflicts(fact))
 
 
 def _let_in(response: httpx.Response) -> None:

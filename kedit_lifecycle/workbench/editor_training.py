@@ -64,8 +64,8 @@ def settings_for(
     loop = editor.training_settings(model).model_dump()
     network: dict[str, Any] = {}
     if published:
-        loop |= dict(editor.published_training)
-        network |= dict(editor.published_network)
+        loop = editor.published_training.model_dump()
+        network = editor.published_network.model_dump()
     names = TrainingSettings.model_fields
     network |= {name: value for name, value in given.items() if name not in names}
     loop |= {name: value for name, value in given.items() if name in names}

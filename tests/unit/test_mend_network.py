@@ -103,12 +103,11 @@ def test_the_rates_have_their_own_learning_rate() -> None:
 
 
 def test_the_paper_s_recipe_is_a_preset() -> None:
-    assert Mend.published_network["rank"] == 1920
-    assert Mend.published_network["edit_learning_rate"] == 1e-4
-    assert Mend.published_network["edit_weight"] == 0.1
-    assert Mend.published_network["blocks"] == 3
-    loop = Mend.published_training
-    assert (loop["learning_rate"], loop["clip"], loop["accumulate"]) == (1e-6, 100.0, 10)
+    network, loop = Mend.published_network, Mend.published_training
+    assert isinstance(network, MendNetworkConfig)
+    assert (network.rank, network.blocks) == (1920, 3)
+    assert (network.edit_learning_rate, network.edit_weight) == (1e-4, 0.1)
+    assert (loop.learning_rate, loop.clip, loop.accumulate) == (1e-6, 100.0, 10)
 
 
 def test_of_the_subject_only_its_last_token_makes_the_update() -> None:

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
 
 from pydantic import Field
 
-from kedit_lifecycle.editors.base import EditorConfig
-from kedit_lifecycle.editors.learned.editor import LearnedConfig
-from kedit_lifecycle.editors.learned.settings import TrainingSettings
+from kedit_lifecycle.editors.learned.editor import LearnedConfig, ModelShape
+from kedit_lifecycle.editors.learned.settings import NetworkConfig, TrainingSettings
 
 
-class GateConfig(EditorConfig):
+class GateConfig(NetworkConfig):
     """The network's settings (De Cao et al. 2021, §3 and §4.2; the authors' train_bert_binary_augmented)."""
 
-    blocks: int = Field(default=3, ge=1, description="the last so many blocks, whose MLP matrices are edited")
-    above: int = Field(default=0, ge=0, description="blocks above those, which stay as they are")
-    tokens: Literal["all", "subject"] = Field(
-        default="all",
-        description="whose part of the gradient is gated: all tokens of prompt and answer, as published, or "
-        "the subject's last one, where the key is its own and not its neighbors' (as in ROME)",
-    )
     lstm_width: int = Field(default=256, ge=1, description="state of the LSTM, of each direction")
     condition_width: int = Field(default=1024, ge=1, description="of the vector that every gate is made from")
     gate_width: int = Field(default=128, ge=1, description="hidden layer between that vector and a gate")
@@ -58,8 +50,7 @@ PUBLISHED_TRAINING = TrainingSettings(
 )
 """The authors' train_bert_binary_augmented_kilt.py; theirs is RMSprop, the loop's Adam."""
 
-_DEFAULTS: dict[tuple[str, int, int], GateConfig] = {
-    # (family, layers, d_model)
+NETWORKS: Mapping[ModelShape, GateConfig] = {
     ("llama", 30, 576): GateConfig(
         lstm_width=128,
         condition_width=256,
@@ -71,14 +62,10 @@ _DEFAULTS: dict[tuple[str, int, int], GateConfig] = {
         multiplier_limit=200.0,
     ),
 }
+"""What trains on two cores, by model; elsewhere it is as published."""
 
-
-def default_gate_config(family: str, layers: int, d_model: int) -> GateConfig:
-    """What trains on two cores for the default model, else as published."""
-    return _DEFAULTS.get((family, layers, d_model), PUBLISHED)
-
-
-_TRAINING: dict[tuple[str, int, int], TrainingSettings] = {
+TRAINING_ELSEWHERE = TrainingSettings(learning_rate=1e-3, enough=1.0)
+TRAINING: Mapping[ModelShape, TrainingSettings] = {
     ("llama", 30, 576): TrainingSettings(
         steps=1200,
         learning_rate=1e-3,
@@ -89,8 +76,4 @@ _TRAINING: dict[tuple[str, int, int], TrainingSettings] = {
         patience=6,
     ),
 }
-
-
-def default_training(family: str, layers: int, d_model: int) -> TrainingSettings:
-    """What takes about 40 minutes on two cores for the default model, else a rule."""
-    return _TRAINING.get((family, layers, d_model), TrainingSettings(learning_rate=1e-3, enough=1.0))
+"""What takes about 40 minutes on two cores, by model."""

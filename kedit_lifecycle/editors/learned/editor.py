@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import torch
-from pydantic import Field
+from pydantic import Field, ValidationError
 from torch import Tensor
 
 from kedit_lifecycle.editors.base import Editor, EditorConfig
@@ -16,7 +16,7 @@ from kedit_lifecycle.editors.learned.examples import Example, encode_example
 from kedit_lifecycle.editors.learned.gradients import Factors, Networked, is_transposed, mlp_weights
 from kedit_lifecycle.editors.learned.network import HyperNetwork
 from kedit_lifecycle.editors.learned.reading import edit_gradients
-from kedit_lifecycle.editors.learned.settings import TrainingSettings
+from kedit_lifecycle.editors.learned.settings import NetworkConfig, TrainingSettings
 from kedit_lifecycle.editors.learned.training import Trainable
 from kedit_lifecycle.editors.learned.upper import UpperLayers
 from kedit_lifecycle.editors.past_keys import PastKeys
@@ -29,6 +29,8 @@ from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.progress import Progress, silent
 
 UNTRAINED = "untrained"
+ModelShape = tuple[str, int, int]
+"""Family, layers, d_model: what settings are chosen by."""
 
 
 class LearnedConfig(EditorConfig):
@@ -47,27 +49,37 @@ ConfigT = TypeVar("ConfigT", bound=LearnedConfig)
 class LearnedEditor(Editor[ConfigT]):
     """One forward and backward pass, then the network: no optimisation. The artefact is not needed again."""
 
-    can_be_untrained: ClassVar[bool] = False
-    published_network: ClassVar[Mapping[str, Any]] = {}
-    published_training: ClassVar[Mapping[str, Any]] = {}
+    published_network: ClassVar[NetworkConfig]
+    published_training: ClassVar[TrainingSettings]
+    networks: ClassVar[Mapping[ModelShape, NetworkConfig]] = {}
+    trainings: ClassVar[Mapping[ModelShape, TrainingSettings]] = {}
+    training_elsewhere: ClassVar[TrainingSettings]
 
     @abstractmethod
     def network(
         self, model: EditableModel, tensors: Sequence[str], settings: Mapping[str, Any]
     ) -> HyperNetwork:
-        """A fresh network for these weights, the same for the same settings."""
+        """A fresh network for these weights, the same for the same settings; untrained, a gradient step."""
 
-    @abstractmethod
+    def default_config(self, model: EditableModel) -> ConfigT:
+        """The store's latest network."""
+        return cast("ConfigT", self.config_class())
+
+    def training_settings(self, model: EditableModel) -> TrainingSettings:
+        """The loop's settings for this model, else a rule."""
+        return self.trainings.get(_shape(model), self.training_elsewhere)
+
     def trainable(self, model: EditableModel, settings: Mapping[str, Any] | None = None) -> Trainable:
         """What `kedit train` trains: the network's settings are this model's, with some replaced.
 
         Raises:
             UsageError: naming the setting that is wrong.
         """
-
-    def training_settings(self, model: EditableModel) -> TrainingSettings:
-        """The loop's settings for this model."""
-        return TrainingSettings()
+        default = self.networks.get(_shape(model), self.published_network)
+        config = self._checked({**default.model_dump(), **(settings or {})})
+        layers, tensors = last_layers(model, config.blocks, config.above)
+        values = config.model_dump(mode="json")
+        return Trainable(self.name, self.network(model, tensors, values), tensors, layers, values)
 
     def layers(self, config: ConfigT) -> tuple[int, ...]:
         """None: a network knows what it needs."""
@@ -75,7 +87,7 @@ class LearnedEditor(Editor[ConfigT]):
 
     def settled(self, config: ConfigT, statistics: Statistics) -> ConfigT:
         """The config with the artefact's full digest, as the ledger keeps it."""
-        if config.artefact == UNTRAINED and self.can_be_untrained:
+        if config.artefact == UNTRAINED:
             return config
         digest = statistics.trained.digest_of(self.name, config.artefact)
         return config.model_copy(update={"artefact": digest})
@@ -138,14 +150,8 @@ class LearnedEditor(Editor[ConfigT]):
         network.load_state_dict(dict(artefact.tensors))
         return network.to(model.device).eval()
 
-    def checked_settings(self, kind: type[EditorConfig], given: Mapping[str, Any]) -> Any:
-        """Settings of the network, validated.
-
-        Raises:
-            UsageError: naming the one that is wrong.
-        """
-        from pydantic import ValidationError
-
+    def _checked(self, given: Mapping[str, Any]) -> NetworkConfig:
+        kind = type(self.published_network)
         try:
             return kind.model_validate(given)
         except ValidationError as error:
@@ -155,6 +161,10 @@ class LearnedEditor(Editor[ConfigT]):
             raise UsageError(
                 f"{self.name} network, {field}: {first['msg']}", hint=f"its settings: {known}"
             ) from error
+
+
+def _shape(model: EditableModel) -> ModelShape:
+    return model.architecture.family, model.layer_count, model.network.config.hidden_size
 
 
 def last_layers(model: EditableModel, blocks: int, above: int = 0) -> tuple[tuple[int, ...], tuple[str, ...]]:

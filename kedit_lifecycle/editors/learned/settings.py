@@ -6,6 +6,20 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from kedit_lifecycle.editors.base import EditorConfig
+
+
+class NetworkConfig(EditorConfig):
+    """What every trained network is set to: which matrices, and which tokens' gradients."""
+
+    blocks: int = Field(default=3, ge=1, description="the last so many blocks, whose MLP matrices are edited")
+    above: int = Field(default=0, ge=0, description="blocks above those, which stay as they are")
+    tokens: Literal["all", "subject"] = Field(
+        default="all",
+        description="whose part of the gradient makes the update: all tokens of prompt and answer, as "
+        "published, or the subject's last one, where the key is its own and not its neighbors' (as in ROME)",
+    )
+
 
 class TrainingSettings(BaseModel):
     """The loop's settings; those of the network are its own."""

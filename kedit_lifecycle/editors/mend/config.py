@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
 
 from pydantic import Field
 
-from kedit_lifecycle.editors.base import EditorConfig
-from kedit_lifecycle.editors.learned.editor import LearnedConfig
-from kedit_lifecycle.editors.learned.settings import TrainingSettings
+from kedit_lifecycle.editors.learned.editor import LearnedConfig, ModelShape
+from kedit_lifecycle.editors.learned.settings import NetworkConfig, TrainingSettings
 
 
-class MendNetworkConfig(EditorConfig):
+class MendNetworkConfig(NetworkConfig):
     """The networks' settings (Mitchell et al. 2022, §3.2; the authors' config/alg/mend.yaml)."""
 
-    blocks: int = Field(default=3, ge=1, description="the last so many blocks, whose MLP matrices are edited")
-    above: int = Field(default=0, ge=0, description="blocks above those, which stay as they are")
-    tokens: Literal["all", "subject"] = Field(
-        default="all",
-        description="whose factors make the update: all tokens of prompt and answer, as published, or the "
-        "subject's last one, where the key is its own and not its neighbors' (as in ROME)",
-    )
     rank: int = Field(
         default=1920, ge=1, description="rank of the hidden layers' matrices; cut to half their width"
     )
@@ -51,13 +43,11 @@ PUBLISHED_TRAINING = TrainingSettings(
 )
 """The authors' config/alg/mend.yaml and config/config.yaml; their steps are passes, ten to one of these."""
 
-_DEFAULTS: dict[tuple[str, int, int], MendNetworkConfig] = {
-    # (family, layers, d_model)
-    ("llama", 30, 576): MendNetworkConfig(rank=128, rate_learning_rate=1e-4),
-}
+NETWORKS: Mapping[ModelShape, MendNetworkConfig] = {("llama", 30, 576): MendNetworkConfig(rank=128)}
+"""What trains on two cores, by model; elsewhere it is as published."""
 
-
-_TRAINING: dict[tuple[str, int, int], TrainingSettings] = {
+TRAINING_ELSEWHERE = TrainingSettings(learning_rate=1e-4, clip=100.0, enough=0.3)
+TRAINING: Mapping[ModelShape, TrainingSettings] = {
     ("llama", 30, 576): TrainingSettings(
         steps=1200,
         learning_rate=1e-4,
@@ -68,14 +58,4 @@ _TRAINING: dict[tuple[str, int, int], TrainingSettings] = {
         checkpoint_every=50,
     ),
 }
-
-
-def default_training(family: str, layers: int, d_model: int) -> TrainingSettings:
-    """What takes about 40 minutes on two cores for the default model, else a rule."""
-    rule = TrainingSettings(learning_rate=1e-4, clip=100.0, enough=0.3)
-    return _TRAINING.get((family, layers, d_model), rule)
-
-
-def default_network_config(family: str, layers: int, d_model: int) -> MendNetworkConfig:
-    """What trains on two cores for the default model, else as published."""
-    return _DEFAULTS.get((family, layers, d_model), PUBLISHED)
+"""What takes about 40 minutes on two cores, by model."""
