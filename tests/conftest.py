@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,3 +21,37 @@ def kedit_cache(cache_of_this_run: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     """`KEDIT_CACHE` pointing to the run's own cache, never the user's."""
     monkeypatch.setenv("KEDIT_CACHE", str(cache_of_this_run))
     return cache_of_this_run
+
+
+@pytest.fixture(scope="session")
+def private_folders(cache_of_this_run: Path) -> Iterator[None]:
+    """Sockets, caches and key maps of this run's own; a short name, as a socket's path must be."""
+    with tempfile.TemporaryDirectory(prefix="k") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", folder)
+        patch.setenv("XDG_CONFIG_HOME", folder)
+        patch.setenv("KEDIT_CACHE", str(cache_of_this_run))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of a tiny model with two edits; only ever copied."""
+    import torch
+    from tiny_workbench import QUICK, requests, tiny_workbench
+
+    torch.set_num_threads(1)
+    with tiny_workbench(tmp_path_factory.mktemp("made")) as workbench:
+        for request in requests(2):
+            workbench.edit(request, config=QUICK["rome"], policy="observe")
+        return workbench.store.path
+
+
+@pytest.fixture(scope="session")
+def copy_store(made: Path) -> Callable[[Path], Path]:
+    """Copy that store to a path."""
+
+    def copy(path: Path) -> Path:
+        return Path(shutil.copytree(made, path))
+
+    return copy

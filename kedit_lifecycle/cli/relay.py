@@ -18,7 +18,7 @@ from kedit_lifecycle.engine.client import EngineClient
 from kedit_lifecycle.engine.messages import FINAL_STATES, Event, Job
 
 if TYPE_CHECKING:
-    from kedit_lifecycle.engine.jobs import Command
+    from kedit_lifecycle.engine.orders import Command
     from kedit_lifecycle.engine.watcher import JobWatcher
     from kedit_lifecycle.workbench import Workbench
 

@@ -97,7 +97,7 @@ class Session:
         return Workbench.open(self.store, readonly=self.readonly, command=self.command, **options)
 
     def _leave_to_engine(self) -> None:
-        from kedit_lifecycle.cli.held import engine_holds
+        from kedit_lifecycle.engine.held import engine_holds
 
         if not self.readonly and engine_holds(self.store):
             raise HeldByEngineError

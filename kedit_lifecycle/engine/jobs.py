@@ -1,4 +1,4 @@
-"""What an engine can be asked to do: every kind of job, its arguments, and the use-case behind it."""
+"""What an engine can be asked to do: every kind of job, and the use-case behind it."""
 
 from __future__ import annotations
 
@@ -8,163 +8,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from kedit_lifecycle.engine import messages as m
+from kedit_lifecycle.engine import orders as o
 from kedit_lifecycle.engine import views
 from kedit_lifecycle.errors import UsageError
-from kedit_lifecycle.facts.request import EditRequest, make_request
+from kedit_lifecycle.facts.request import EditRequest
 from kedit_lifecycle.workbench import Workbench
 from kedit_lifecycle.workbench.asking import route_of, target_probability
 
 Report = Any  # a progress.Watcher, given to whatever takes a `progress`
 
 
-class Arguments(BaseModel):
-    """Base of every kind's arguments; an unknown one is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class How(Arguments):
-    """How facts are edited."""
-
-    method: str = "rome"
-    profile: str | None = None
-    config: dict[str, Any] = Field(default_factory=dict)
-    seed: int = 0
-    message: str = ""
-    policy: str = "guarded"
-    supersede: bool = False
-
-
-class Edit(How):
-    """One fact."""
-
-    subject: str
-    prompt: str
-    target: str
-    target_true: str | None = None
-    relation: str | None = None
-    paraphrases: list[str] = Field(default_factory=list)
-    neighborhood: list[str] = Field(default_factory=list)
-    reason: str | None = None
-    source: str | None = None
-    dry_run: bool = False
-
-    def request(self) -> EditRequest:
-        """The fact.
-
-        Raises:
-            BadRecordError: it is malformed.
-        """
-        names = ("target_true", "relation", "paraphrases", "neighborhood", "reason", "source")
-        given = {name: value for name in names if (value := getattr(self, name))}
-        return make_request(subject=self.subject, prompt=self.prompt, target_new=self.target, **given)
-
-
-class Apply(How):
-    """Many facts, of a file or given."""
-
-    file: str | None = None
-    requests: list[dict[str, Any]] = Field(default_factory=list)
-    limit: int | None = None
-    batch: int = 1
-    resume: bool = False
-    allow_conflicts: bool = False
-
-
-class Consolidate(Arguments):
-    """Facts of the memory, by the versions that made them; none: all."""
-
-    versions: list[int] = Field(default_factory=list)
-    method: str = "memit"
-    config: dict[str, Any] = Field(default_factory=dict)
-    seed: int = 0
-    message: str = ""
-    policy: str = "guarded"
-    dry_run: bool = False
-
-
-class Rollback(Arguments):
-    """Where to."""
-
-    ref: str
-    message: str = ""
-
-
-class Nothing(Arguments):
-    """No arguments."""
-
-
-class Ref(Arguments):
-    """A version."""
-
-    ref: str = "HEAD"
-
-
-class Name(Arguments):
-    """A branch or tag."""
-
-    name: str
-    at: str = "HEAD"
-
-
-class Ask(Arguments):
-    """A prompt, and which versions are asked; `base` is the unedited model."""
-
-    prompt: str
-    refs: list[str] = Field(default_factory=lambda: ["HEAD"])
-    tokens: int = Field(default=20, ge=1, le=2048)
-    top: int = Field(default=5, ge=1, le=50)
-
-
-class Peek(Arguments):
-    """A prompt, and a target whose probability is asked for."""
-
-    prompt: str
-    target: str = ""
-    ref: str = "HEAD"
-    tokens: int = Field(default=8, ge=1, le=64)
-
-
-class RouteOf(Arguments):
-    """A prompt that the memory is tested with."""
-
-    prompt: str
-    ref: str = "HEAD"
-
-
-class Check(Ref):
-    """A version, and the policy it is held to."""
-
-    policy: str = "guarded"
-
-
-class Verify(Arguments):
-    """How thoroughly."""
-
-    quick: bool = False
-
-
-class Command(Arguments):
-    """A command line, carried out here as it would be where it was typed: see `relay`."""
-
-    arguments: list[str]
-    folder: str
-    environ: dict[str, str] = Field(default_factory=dict)
-
-
-def edit(workbench: Workbench, order: Edit, report: Report) -> Any:
+def edit(workbench: Workbench, order: o.Edit, report: Report) -> Any:
     """Change one fact."""
     outcome = workbench.edit(
         order.request(),
-        method=order.method,
+        **order.given(),
         profile=order.profile,
-        config=order.config,
-        seed=order.seed,
-        message=order.message,
-        policy=order.policy,
         supersede=order.supersede,
         dry_run=order.dry_run,
         progress=report,
@@ -172,7 +34,7 @@ def edit(workbench: Workbench, order: Edit, report: Report) -> Any:
     return views.edit_result(workbench, outcome)
 
 
-def apply(workbench: Workbench, order: Apply, report: Report) -> Any:
+def apply(workbench: Workbench, order: o.Apply, report: Report) -> Any:
     """Change many facts, one after another or in batches."""
     from kedit_lifecycle.facts.readers import load_requests
 
@@ -180,69 +42,61 @@ def apply(workbench: Workbench, order: Apply, report: Report) -> Any:
     found = [*given, *(load_requests(Path(order.file)).requests if order.file else [])]
     summary = workbench.apply(
         found[: order.limit],
-        method=order.method,
+        **order.given(),
         profile=order.profile,
-        config=order.config,
-        seed=order.seed,
+        supersede=order.supersede,
         batch=order.batch,
         resume=order.resume,
         allow_conflicts=order.allow_conflicts,
-        policy=order.policy,
-        supersede=order.supersede,
-        message=order.message,
         progress=report,
     )
     return views.apply_result(workbench, summary)
 
 
-def consolidate(workbench: Workbench, order: Consolidate, report: Report) -> Any:
+def consolidate(workbench: Workbench, order: o.Consolidate, report: Report) -> Any:
     """Write facts of the memory into the weights."""
     outcome = workbench.consolidate(
         order.versions,
-        method=order.method,
-        config=order.config,
-        seed=order.seed,
-        message=order.message,
-        policy=order.policy,
+        **order.given(),
         dry_run=order.dry_run,
         progress=report,
     )
     return views.edit_result(workbench, outcome)
 
 
-def rollback(workbench: Workbench, order: Rollback, report: Report) -> Any:
+def rollback(workbench: Workbench, order: o.Rollback, report: Report) -> Any:
     """Take the branch to a version."""
     return views.moved(workbench, workbench.rollback(order.ref, message=order.message))
 
 
-def undo(workbench: Workbench, order: Nothing, report: Report) -> Any:
+def undo(workbench: Workbench, order: o.Nothing, report: Report) -> Any:
     """Take back the last move."""
     return views.moved(workbench, workbench.undo())
 
 
-def redo(workbench: Workbench, order: Nothing, report: Report) -> Any:
+def redo(workbench: Workbench, order: o.Nothing, report: Report) -> Any:
     """Take back the last undo."""
     return views.moved(workbench, workbench.redo())
 
 
-def switch(workbench: Workbench, order: Ref, report: Report) -> Any:
+def switch(workbench: Workbench, order: o.Ref, report: Report) -> Any:
     """Put HEAD on a branch or version."""
     return views.moved(workbench, workbench.switch(order.ref))
 
 
-def branch(workbench: Workbench, order: Name, report: Report) -> Any:
+def branch(workbench: Workbench, order: o.Name, report: Report) -> Any:
     """Make a branch."""
     row = workbench.store.branch(order.name, order.at, author=workbench.author, command=workbench.command)
     return views.moved(workbench, workbench.store.reader.resolve(row.target), row.name)
 
 
-def tag(workbench: Workbench, order: Name, report: Report) -> Any:
+def tag(workbench: Workbench, order: o.Name, report: Report) -> Any:
     """Make a tag."""
     row = workbench.store.tag(order.name, order.at, author=workbench.author, command=workbench.command)
     return views.moved(workbench, workbench.store.reader.resolve(row.target), row.name)
 
 
-def ask(workbench: Workbench, order: Ask, report: Report) -> Any:
+def ask(workbench: Workbench, order: o.Ask, report: Report) -> Any:
     """Let versions answer."""
     found = []
     for place, ref in enumerate(order.refs):
@@ -253,7 +107,7 @@ def ask(workbench: Workbench, order: Ask, report: Report) -> Any:
     return found
 
 
-def peek(workbench: Workbench, order: Peek, report: Report) -> Any:
+def peek(workbench: Workbench, order: o.Peek, report: Report) -> Any:
     """What the model says now, and how probable a target is."""
     answer = workbench.ask(order.prompt, ref=order.ref, max_new_tokens=order.tokens, top=1)
     score = target_probability(workbench, order.prompt, order.target, ref=order.ref) if order.target else None
@@ -267,20 +121,20 @@ def peek(workbench: Workbench, order: Peek, report: Report) -> Any:
     )
 
 
-def route(workbench: Workbench, order: RouteOf, report: Report) -> Any:
+def route(workbench: Workbench, order: o.RouteOf, report: Report) -> Any:
     """Who would answer, and the nearest entries."""
     version, found = route_of(workbench, order.prompt, ref=order.ref)
     return views.route_view(version, found)
 
 
-def evaluate(workbench: Workbench, order: Ref, report: Report) -> Any:
+def evaluate(workbench: Workbench, order: o.Ref, report: Report) -> Any:
     """Measure every edit of a history again."""
     result = workbench.evaluate_history(ref=order.ref)
     numbers = {name: views.finite(one.value) for name, one in result.metrics.items()}
     return m.Outcome(summary={"version": result.version.number, "metrics": numbers})
 
 
-def check(workbench: Workbench, order: Check, report: Report) -> Any:
+def check(workbench: Workbench, order: o.Check, report: Report) -> Any:
     """Check a version's health."""
     from kedit_lifecycle.checks.gate import load_policy
     from kedit_lifecycle.workbench.checking import check_version
@@ -292,7 +146,7 @@ def check(workbench: Workbench, order: Check, report: Report) -> Any:
     return m.Outcome(summary={"version": found.version.number}, checks=checks)
 
 
-def ripple(workbench: Workbench, order: Ref, report: Report) -> Any:
+def ripple(workbench: Workbench, order: o.Ref, report: Report) -> Any:
     """Ask what else an edit should have changed."""
     from kedit_lifecycle.workbench.checking import ripple_of
 
@@ -300,7 +154,7 @@ def ripple(workbench: Workbench, order: Ref, report: Report) -> Any:
     return m.Outcome(summary={"version": found.version.number, "report": _plain(found.report)})
 
 
-def verify(workbench: Workbench, order: Verify, report: Report) -> Any:
+def verify(workbench: Workbench, order: o.Verify, report: Report) -> Any:
     """Check that the store is what was written."""
     from kedit_lifecycle.ledger.verify import verify as verified
 
@@ -319,42 +173,42 @@ def _plain(value: Any) -> Any:
 class Kind:
     """One kind of job. `urgent`: a person waits for it; `writes`: not on a read-only engine."""
 
-    arguments: type[Arguments]
+    arguments: type[o.Arguments]
     carry_out: Callable[[Workbench, Any, Report], Any]
     urgent: bool = False
     writes: bool = True
 
 
 KINDS: Mapping[str, Kind] = {
-    "edit": Kind(Edit, edit),
-    "apply": Kind(Apply, apply),
-    "consolidate": Kind(Consolidate, consolidate),
-    "rollback": Kind(Rollback, rollback, urgent=True),
-    "undo": Kind(Nothing, undo, urgent=True),
-    "redo": Kind(Nothing, redo, urgent=True),
-    "switch": Kind(Ref, switch, urgent=True),
-    "branch": Kind(Name, branch, urgent=True),
-    "tag": Kind(Name, tag, urgent=True),
-    "ask": Kind(Ask, ask, urgent=True, writes=False),
-    "peek": Kind(Peek, peek, urgent=True, writes=False),
-    "route": Kind(RouteOf, route, urgent=True, writes=False),
-    "evaluate": Kind(Ref, evaluate),
-    "check": Kind(Check, check, writes=False),
-    "ripple": Kind(Ref, ripple, writes=False),
-    "verify": Kind(Verify, verify, writes=False),
+    "edit": Kind(o.Edit, edit),
+    "apply": Kind(o.Apply, apply),
+    "consolidate": Kind(o.Consolidate, consolidate),
+    "rollback": Kind(o.Rollback, rollback, urgent=True),
+    "undo": Kind(o.Nothing, undo, urgent=True),
+    "redo": Kind(o.Nothing, redo, urgent=True),
+    "switch": Kind(o.Ref, switch, urgent=True),
+    "branch": Kind(o.Name, branch, urgent=True),
+    "tag": Kind(o.Name, tag, urgent=True),
+    "ask": Kind(o.Ask, ask, urgent=True, writes=False),
+    "peek": Kind(o.Peek, peek, urgent=True, writes=False),
+    "route": Kind(o.RouteOf, route, urgent=True, writes=False),
+    "evaluate": Kind(o.Ref, evaluate),
+    "check": Kind(o.Check, check, writes=False),
+    "ripple": Kind(o.Ref, ripple, writes=False),
+    "verify": Kind(o.Verify, verify, writes=False),
 }
 """By name. `command` is beside them: it is the command line's own way in."""
 
 COMMAND = "command"
 
 
-def checked(kind: str, arguments: Mapping[str, Any]) -> Arguments:
+def checked(kind: str, arguments: Mapping[str, Any]) -> o.Arguments:
     """The arguments of a kind, or why they make no sense.
 
     Raises:
         UsageError: naming the kind or the argument.
     """
-    found = Command if kind == COMMAND else KINDS[kind].arguments if kind in KINDS else None
+    found = o.Command if kind == COMMAND else KINDS[kind].arguments if kind in KINDS else None
     if found is None:
         raise UsageError(f"an engine does not know the job {kind!r}", hint=f"one of {', '.join(KINDS)}")
     try:

@@ -14,9 +14,9 @@ from pathlib import Path
 from blake3 import blake3
 from platformdirs import user_runtime_dir
 
+from kedit_lifecycle.engine.held import NOTE_FILE
 from kedit_lifecycle.errors import EngineAccessError
 
-NOTE_FILE = "engine.json"
 LOG_FILE = "engine.log"
 LONGEST_SOCKET = 100  # bytes; the kernel takes 108 on Linux and 104 on macOS, the final zero included
 _DIGITS = 16

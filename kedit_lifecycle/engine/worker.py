@@ -12,8 +12,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from kedit_lifecycle.engine.events import EventLog
-from kedit_lifecycle.engine.jobs import COMMAND, KINDS, Command, checked
+from kedit_lifecycle.engine.jobs import COMMAND, KINDS, checked
 from kedit_lifecycle.engine.messages import CommandResult, Job, JobError, JobState
+from kedit_lifecycle.engine.orders import Command
 from kedit_lifecycle.engine.queue import JobQueue
 from kedit_lifecycle.engine.views import edit_result
 from kedit_lifecycle.engine.watcher import JobWatcher

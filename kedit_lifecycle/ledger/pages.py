@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from kedit_lifecycle.ledger.reader import LedgerReader
 
@@ -48,33 +47,15 @@ class Gone:
 def page_rows(reader: LedgerReader, numbers: Sequence[int]) -> dict[int, PageRow]:
     """The versions of these numbers, as far as there are such, by number."""
     query = (
-        "SELECT v.number, v.id, p.number, v.depth, v.operation, v.editor, v.message, v.event, e.time,"
-        " json_extract(v.diagnostics, '$.gate.decision'),"
-        " (SELECT max(position) + 1 FROM edit_request WHERE version = v.number), r.subject, r.target_new"
+        "SELECT v.number, v.id, p.number, v.depth, v.operation, v.editor, v.message, v.event,"
+        " coalesce(e.time, ''), json_extract(v.diagnostics, '$.gate.decision'),"
+        " (SELECT coalesce(max(position) + 1, 0) FROM edit_request WHERE version = v.number),"
+        " coalesce(r.subject, ''), coalesce(r.target_new, '')"
         " FROM version v LEFT JOIN version p ON p.id = v.parent LEFT JOIN event e ON e.seq = v.event"
         " LEFT JOIN edit_request r ON r.version = v.number AND r.position = 0"
         f" WHERE v.number IN ({_marks(numbers)})"
     )
-    return {row[0]: _page_row(row) for row in reader.select(query, *numbers)}
-
-
-def _page_row(row: Sequence[Any]) -> PageRow:
-    time, decision, requests, subject, target = row[8:]
-    return PageRow(
-        number=row[0],
-        id=row[1],
-        parent=row[2],
-        depth=row[3],
-        operation=row[4],
-        editor=row[5],
-        message=row[6],
-        event=row[7],
-        time=time or "",
-        decision=decision,
-        requests=requests or 0,
-        subject=subject or "",
-        target=target or "",
-    )
+    return {row[0]: PageRow(*row) for row in reader.select(query, *numbers)}
 
 
 def own_scores(

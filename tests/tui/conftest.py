@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from engine_process import CopyStore, EngineProcess, engine_on
-from tiny_workbench import QUICK, requests, tiny_workbench
 from tui_server import serving
 from tui_store import make_hostile, make_many, make_story
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _folders_of_this_run(cache_of_this_run: Path) -> Iterator[None]:
-    """Sockets, caches and key maps of our own; the folder's name is short, as a socket's path must be."""
-    with tempfile.TemporaryDirectory(prefix="k") as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", folder)
-        patch.setenv("XDG_CONFIG_HOME", folder)
-        patch.setenv("KEDIT_CACHE", str(cache_of_this_run))
-        patch.setenv("OMP_NUM_THREADS", "1")
+def _folders_of_this_run(private_folders: None) -> Iterator[None]:
+    """No test meets the user's own engine, keys or name."""
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KEDIT_AUTHOR", "Grace")
         patch.delenv("NO_COLOR", raising=False)
         yield
@@ -52,28 +45,6 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A URL that answers queries about 350 versions."""
     with serving(make_many(tmp_path_factory.mktemp("many") / "store", 350)) as url:
         yield url
-
-
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of a tiny model with two edits; only ever copied."""
-    import torch
-
-    torch.set_num_threads(1)
-    with tiny_workbench(tmp_path_factory.mktemp("made")) as workbench:
-        for request in requests(2):
-            workbench.edit(request, config=QUICK["rome"], policy="observe")
-        return workbench.store.path
-
-
-@pytest.fixture(scope="session")
-def copy_store(made: Path) -> CopyStore:
-    """Copy that store to a path."""
-
-    def copy(path: Path) -> Path:
-        return Path(shutil.copytree(made, path))
-
-    return copy
 
 
 @pytest.fixture

@@ -64,6 +64,9 @@ def _holds(entry: MemoryEntryView, words: Sequence[str]) -> bool:
     return all(word in said for word in words)
 
 
+_FIELDS = ("version", "position", "subject", "prompt", "target", "relation", "method")
+
+
 def _views(reader: LedgerReader, entries: Entries) -> list[MemoryEntryView]:
     numbers = list(dict.fromkeys(number for number, _ in entries))
     found: dict[tuple[int, int], MemoryEntryView] = {}
@@ -75,15 +78,7 @@ def _views(reader: LedgerReader, entries: Entries) -> list[MemoryEntryView]:
             f" WHERE r.version IN ({', '.join('?' * len(asked))})"
         )
         for row in reader.select(query, *asked):
-            found[row[0], row[1]] = MemoryEntryView(
-                version=row[0],
-                position=row[1],
-                subject=row[2],
-                prompt=row[3],
-                target=row[4],
-                relation=row[5],
-                method=row[6],
-            )
+            found[row[0], row[1]] = MemoryEntryView.model_validate(dict(zip(_FIELDS, row, strict=True)))
     return [found[one] for one in entries if one in found]
 
 

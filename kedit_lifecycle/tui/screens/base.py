@@ -121,7 +121,7 @@ class KeditScreen(Vertical):
             self.kedit.cursor, self.kedit.attempt = number, attempt
             self.kedit_app.cursor_moved(self)
 
-    def work(self, doing: Coroutine[Any, Any, None], group: str = "work") -> Worker[None]:
+    def work(self, doing: Coroutine[Any, Any, Any], group: str = "work") -> Worker[Any]:
         """Do something that waits for the engine; errors are shown. A newer one of a group ends the older."""
         before = self._doing.get(group)
         self._doing[group] = doing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar, TypeVar
 
 from textual.app import ComposeResult
@@ -49,9 +50,9 @@ class Dialog(ModalScreen[Result]):
         with frame:
             yield from self.content()
 
+    @abstractmethod
     def content(self) -> ComposeResult:
         """What stands in the frame."""
-        raise NotImplementedError
 
     def action_close(self) -> None:
         """Close without a result."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import ClassVar, Generic, TypeVar
@@ -75,13 +76,13 @@ class PagedList(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
 
     # For a list of some kind
 
+    @abstractmethod
     def row_text(self, row: Row, width: int) -> Text:
         """One line for a row, `width` cells wide."""
-        raise NotImplementedError
 
+    @abstractmethod
     def key_of(self, row: Row) -> object:
         """What tells a row from others, also after more came."""
-        raise NotImplementedError
 
     # Rows
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from kedit_lifecycle.tui.checking import Check
 from kedit_lifecycle.tui.screens.health.series import SERIES, Series
 from kedit_lifecycle.tui.signs import state_sign, verdict_sign
 from kedit_lifecycle.tui.text import inert
@@ -14,8 +15,6 @@ from kedit_lifecycle.tui.widgets.lines import joined, section
 
 if TYPE_CHECKING:
     from kedit_lifecycle.engine.messages import HealthView, SeriesPoint
-
-Check = dict[str, Any]
 
 
 def headline(view: HealthView, number: int, *, off_line: bool) -> Content:

@@ -12,17 +12,18 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from kedit_lifecycle.tui.actions import Action
+from kedit_lifecycle.tui.checking import Check, check_again
 from kedit_lifecycle.tui.screens.base import KeditScreen
 from kedit_lifecycle.tui.screens.health.actions import ACTIONS, LEGEND
 from kedit_lifecycle.tui.screens.health.charts import HealthCharts
 from kedit_lifecycle.tui.screens.health.marks import attempts_at
 from kedit_lifecycle.tui.screens.health.matrix import RetentionMatrix
-from kedit_lifecycle.tui.screens.health.numbers import Check, copied, headline, numbers
+from kedit_lifecycle.tui.screens.health.numbers import copied, headline, numbers
 from kedit_lifecycle.tui.screens.health.series import nearest
 from kedit_lifecycle.tui.styles import style_sheet
 
 if TYPE_CHECKING:
-    from kedit_lifecycle.engine.messages import HealthView, Job
+    from kedit_lifecycle.engine.messages import HealthView
 
 WIDE = 120  # cells from which on charts, matrix and numbers are seen beside each other
 TALL = 38  # lines from which on they are seen below each other
@@ -199,20 +200,10 @@ class HealthScreen(KeditScreen):
             self.work(self._checking(number, self.kedit.cli("check", number)), group="checking")
 
     async def _checking(self, number: int, command: str) -> None:
-        job: Job = await self.kedit.run("check", command=command, ref=str(number))
-        if job.state != "done" or not isinstance(job.result, dict):
-            told = job.error.message if job.error else job.state
-            self.kedit.notify(f"check of v{number}: {told}", "error" if job.error else "warning")
-            return
-        checks: list[Check] = list(job.result.get("checks", []))
-        self._now = (number, checks)
-        self._show_numbers()
-        bad = [one for one in checks if one["verdict"] != "pass"]
-        told = "".join(f"\n{one['check']}: {one['message']}" for one in bad)
-        self.kedit.notify(
-            f"v{number}: {len(checks) - len(bad)} of {len(checks)} checks pass{told}",
-            "warning" if bad else "information",
-        )
+        checks = await check_again(self.kedit, number, command)
+        if checks is not None:
+            self._now = (number, checks)
+            self._show_numbers()
 
     def act_evaluate(self) -> None:
         """Measure every edit again."""

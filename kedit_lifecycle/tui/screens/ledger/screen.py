@@ -12,6 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from kedit_lifecycle.tui.actions import Action
+from kedit_lifecycle.tui.checking import check_again
 from kedit_lifecycle.tui.screens.base import KeditScreen
 from kedit_lifecycle.tui.screens.ledger.actions import ACTIONS, other
 from kedit_lifecycle.tui.screens.ledger.history_list import LEGEND, HistoryList
@@ -19,7 +20,7 @@ from kedit_lifecycle.tui.styles import style_sheet
 from kedit_lifecycle.tui.widgets.paged_list import PagedList
 
 if TYPE_CHECKING:
-    from kedit_lifecycle.engine.messages import Job, VersionView
+    from kedit_lifecycle.engine.messages import VersionView
 
 WIDE = 120  # cells from which on both halves are seen beside each other
 TALL = 34  # lines from which on both are seen, one below the other
@@ -232,21 +233,9 @@ class LedgerScreen(KeditScreen):
 
     def act_check(self) -> None:
         """Check its health."""
-        ref = str(self.kedit.cursor)
-        self.work(self._checking(ref, self.kedit.cli("check", "--at", ref)), group="checking")
-
-    async def _checking(self, ref: str, command: str) -> None:
-        job: Job = await self.kedit.run("check", command=command, ref=ref)
-        checks = (job.result or {}).get("checks", []) if isinstance(job.result, dict) else []
-        if job.error is not None:
-            self.kedit.notify(f"check of v{ref}: {job.error.message}", "error")
-            return
-        bad = [one for one in checks if one["verdict"] != "pass"]
-        told = "; ".join(f"{one['check']}: {one['message']}" for one in bad)
-        self.kedit.notify(
-            f"v{ref}: {len(checks) - len(bad)} of {len(checks)} checks pass{f' · {told}' * bool(bad)}",
-            "warning" if bad else "information",
-        )
+        number = self.kedit.cursor
+        if number is not None:
+            self.work(check_again(self.kedit, number, self.kedit.cli("check", number)), group="checking")
 
     def act_mark(self) -> None:
         """Mark it, or take the mark away."""
