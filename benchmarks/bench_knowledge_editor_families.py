@@ -55,8 +55,9 @@ def checker(facts: Sequence[Fact], steps: int = 200) -> Classifier:
     config: Any = AutoConfig.from_pretrained(folder, id2label={0: REFUTES, 1: SUPPORTS}, num_labels=2)
     model_class: Any = AutoModelForSequenceClassification
     tokenizer_class: Any = AutoTokenizer
-    torch.manual_seed(0)
-    network = model_class.from_pretrained(folder, config=config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = model_class.from_pretrained(folder, config=config)
     family = Classifier(network, tokenizer_class.from_pretrained(folder))
     known = [(text, fact.old) for fact in facts for text in (fact.text, *fact.paraphrases)]
     adam = torch.optim.Adam(network.requires_grad_(True).parameters(), lr=2e-4)
@@ -74,7 +75,7 @@ def checker(facts: Sequence[Fact], steps: int = 200) -> Classifier:
     return family
 
 
-def row(editor: FamilyEditor, edited: Sequence[Fact], facts: Sequence[Fact]) -> str:
+def shares(editor: FamilyEditor, edited: Sequence[Fact], facts: Sequence[Fact]) -> tuple[float, float, float]:
     """Shares of flipped claims, of flipped other wordings, and of other claims that keep their label."""
     flipped, forms, kept = [], [], []
     for fact in edited:
@@ -84,7 +85,13 @@ def row(editor: FamilyEditor, edited: Sequence[Fact], facts: Sequence[Fact]) -> 
             forms += [answer == fact.new for answer in editor.family.answers(fact.paraphrases)]
             found = editor.family.answers([one.text for one in others])
             kept += [answer == one.old for answer, one in zip(found, others, strict=True)]
-    return "".join(f"{sum(part) / len(part):12.3f}" for part in (flipped, forms, kept))
+    first, second, third = (sum(part) / len(part) for part in (flipped, forms, kept))
+    return first, second, third
+
+
+def row(name: str, found: tuple[float, float, float]) -> str:
+    """A line of the table."""
+    return f"{name:<30}" + "".join(f"{share:12.3f}" for share in found)
 
 
 def main() -> None:
@@ -100,10 +107,10 @@ def main() -> None:
     print(f"{'':<30}{'flipped':>12}{'in others':>12}{'kept':>12}")
     for rate in (0.5, 1.0, 2.0, 3.0):
         untrained = FamilyEditor(family, GATES.model_copy(update={"edit_learning_rate": rate}))
-        print(f"{f'untrained, step {rate:g}':<30}{row(untrained, facts[cut:], facts)}", flush=True)
+        print(row(f"untrained, step {rate:g}", shares(untrained, facts[cut:], facts)), flush=True)
     editor = FamilyEditor(family, GATES)
     history = editor.train(facts[:cut], steps=arguments.steps, batch=8, learning_rate=1e-3)
-    print(f"{f'trained, {len(history)} steps':<30}{row(editor, facts[cut:], facts)}")
+    print(row(f"trained, {len(history)} steps", shares(editor, facts[cut:], facts)))
     last = history[-1]
     print("last step: " + ", ".join(f"{name} {value:.3f}" for name, value in last.items()))
 

