@@ -121,6 +121,12 @@ def peek(workbench: Workbench, order: o.Peek, report: Report) -> Any:
     )
 
 
+def advise(workbench: Workbench, order: o.Fact, report: Report) -> Any:
+    """What `auto` would try for a fact, and why."""
+    choice = workbench.advise(order.request())
+    return m.Advice(methods=choice.methods, reasons=choice.reasons)
+
+
 def route(workbench: Workbench, order: o.RouteOf, report: Report) -> Any:
     """Who would answer, and the nearest entries."""
     version, found = route_of(workbench, order.prompt, ref=order.ref)
@@ -191,6 +197,7 @@ KINDS: Mapping[str, Kind] = {
     "tag": Kind(o.Name, tag, urgent=True),
     "ask": Kind(o.Ask, ask, urgent=True, writes=False),
     "peek": Kind(o.Peek, peek, urgent=True, writes=False),
+    "advise": Kind(o.Fact, advise, urgent=True, writes=False),
     "route": Kind(o.RouteOf, route, urgent=True, writes=False),
     "evaluate": Kind(o.Ref, evaluate),
     "check": Kind(o.Check, check, writes=False),

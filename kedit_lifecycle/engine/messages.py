@@ -427,6 +427,13 @@ class Peek(Message):
     route: Route
 
 
+class Advice(Message):
+    """What `auto` would try for a fact, in order, and why the first is first; a job of kind `advise`."""
+
+    methods: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
 # What jobs come to
 
 

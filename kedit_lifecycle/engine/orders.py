@@ -29,11 +29,9 @@ class How(Arguments):
         return {name: getattr(self, name) for name in How.model_fields}
 
 
-class Edit(How):
-    """One fact."""
+class Fact(Arguments):
+    """A fact, as it stands in a form."""
 
-    profile: str | None = None
-    supersede: bool = False
     subject: str
     prompt: str
     target: str
@@ -43,7 +41,6 @@ class Edit(How):
     neighborhood: list[str] = Field(default_factory=list)
     reason: str | None = None
     source: str | None = None
-    dry_run: bool = False
 
     def request(self) -> EditRequest:
         """The fact.
@@ -54,6 +51,14 @@ class Edit(How):
         names = ("target_true", "relation", "paraphrases", "neighborhood", "reason", "source")
         given = {name: value for name in names if (value := getattr(self, name))}
         return make_request(subject=self.subject, prompt=self.prompt, target_new=self.target, **given)
+
+
+class Edit(How, Fact):
+    """One fact."""
+
+    profile: str | None = None
+    supersede: bool = False
+    dry_run: bool = False
 
 
 class Apply(How):

@@ -43,6 +43,9 @@ SAFE_POINT_SECONDS = 60.0  # that a running job has to come to one, when the eng
 _GRACE = 2  # seconds for open connections
 
 
+_LAST_PORT = 65535
+
+
 @dataclass(frozen=True)
 class EngineOptions:
     """How an engine runs. `listen`: HOST:PORT, for TCP beside the Unix socket."""
@@ -226,12 +229,16 @@ def _listening(
 
 
 def _tcp(listen: str) -> tuple[socket.socket, str]:
+    """A socket that listens, and its URL; a port alone is this machine's loopback."""
     host, _, port = listen.rpartition(":")
-    if not port.isdecimal():
+    if not port.isdecimal() or int(port) > _LAST_PORT:
         raise UsageError(f"--listen {listen}: not HOST:PORT", hint="for example --listen 127.0.0.1:8765")
-    host = host or "127.0.0.1"
+    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        found = socket.create_server((host, int(port)))
-    except OSError as error:
-        raise UsageError(f"cannot listen at {host}:{port}: {error.strerror}", hint="another port") from error
-    return found, f"http://{host}:{found.getsockname()[1]}"
+        found = socket.create_server((host, int(port)), family=family)
+    except (OSError, UnicodeError) as error:
+        told = error.strerror if isinstance(error, OSError) else "no such host"
+        raise UsageError(f"cannot listen at {host}:{port}: {told}", hint="another port") from error
+    named = f"[{host}]" if family == socket.AF_INET6 else host
+    return found, f"http://{named}:{found.getsockname()[1]}"

@@ -223,7 +223,7 @@ class KeditApp(App[None]):
 
     def actions(self) -> list[Action]:
         """What can be done now: the screen's own actions, then those of every screen."""
-        own = self.current.ACTIONS if self.current else ()
+        own = self.current.actions if self.current else ()
         shows = [screen_action(one.name, one.title, place) for place, one in enumerate(registry.screens())]
         return [*own, *shows, *GLOBAL]
 

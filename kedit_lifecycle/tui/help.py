@@ -28,10 +28,10 @@ def help_dialog(app: KeditApp) -> TextDialog:
     parts: list[Content] = []
     if app.focused is not None:
         parts += _widget(app, app.focused)
-    if screen is not None and screen.ACTIONS:
+    if screen is not None and screen.actions:
         parts += [
             _heading(f"On {title}"),
-            *(line for action in screen.ACTIONS for line in _lines(app, action)),
+            *(line for action in screen.actions for line in _lines(app, action)),
         ]
     parts += [_heading("Everywhere"), *(line for action in GLOBAL for line in _lines(app, action))]
     parts.append(_line("1 … 9", "Show a screen"))

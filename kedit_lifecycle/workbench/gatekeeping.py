@@ -44,6 +44,29 @@ class Contradictions:
     supersedes: tuple[Supersession, ...] = ()
 
 
+def contradictions(
+    line: LineState,
+    requests: Sequence[EditRequest],
+    *,
+    supersede: bool = False,
+    replacing: tuple[Supersession, ...] = (),
+) -> Contradictions:
+    """Conflicts of a step with the live edits of a line; see `Gatekeeper.before`."""
+    found = [(position, one) for position, request in enumerate(requests) for one in line.index.find(request)]
+    if replacing:
+        gone = {(one.earlier_version, one.earlier_position) for one in replacing}
+        found = [(position, one) for position, one in found if one.with_.where not in gone]
+        return Contradictions(conflict_check([one for _, one in found]), _hint(found), replacing)
+    if not supersede:
+        return Contradictions(conflict_check([one for _, one in found]), _hint(found))
+    replaced = [(position, one) for position, one in found if one.severity == "refuse"]
+    left = [one for _, one in found if one.severity != "refuse"]
+    return Contradictions(
+        conflict_check(left, replaced=[one for _, one in replaced]),
+        supersedes=tuple(sorted({Supersession(p, *one.with_.where) for p, one in replaced}, key=_in_order)),
+    )
+
+
 @dataclass
 class Gatekeeper:
     """Holds steps on one line of history to a policy."""
@@ -61,25 +84,7 @@ class Gatekeeper:
     def before(self, head: VersionRow, requests: Sequence[EditRequest]) -> Contradictions:
         """Conflicts with the live edits at `head`; with `supersede` those that would refuse are replaced."""
         self.line.go_to(self.store, head)
-        found = [
-            (position, one)
-            for position, request in enumerate(requests)
-            for one in self.line.index.find(request)
-        ]
-        if self.replacing:
-            gone = {(one.earlier_version, one.earlier_position) for one in self.replacing}
-            found = [(position, one) for position, one in found if one.with_.where not in gone]
-            return Contradictions(conflict_check([one for _, one in found]), _hint(found), self.replacing)
-        if not self.supersede:
-            return Contradictions(conflict_check([one for _, one in found]), _hint(found))
-        replaced = [(position, one) for position, one in found if one.severity == "refuse"]
-        left = [one for _, one in found if one.severity != "refuse"]
-        return Contradictions(
-            conflict_check(left, replaced=[one for _, one in replaced]),
-            supersedes=tuple(
-                sorted({Supersession(p, *one.with_.where) for p, one in replaced}, key=_in_order)
-            ),
-        )
+        return contradictions(self.line, requests, supersede=self.supersede, replacing=self.replacing)
 
     def read_before(self, requests: Sequence[EditRequest], system: AnsweringSystem | None = None) -> None:
         """Ask the parent, with its memory, what the probes need."""

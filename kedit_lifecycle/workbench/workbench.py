@@ -33,10 +33,11 @@ from kedit_lifecycle.models.sources import DEFAULT_MODEL, load_model
 from kedit_lifecycle.progress import Progress, silent
 from kedit_lifecycle.tuning.profile import load_profile
 from kedit_lifecycle.workbench.attempts import keep_policy
+from kedit_lifecycle.workbench.auto import Choice, choose
 from kedit_lifecycle.workbench.batch_conflicts import refuse_conflicts
 from kedit_lifecycle.workbench.checkout import check_out
 from kedit_lifecycle.workbench.editing import Bench, Step, settle
-from kedit_lifecycle.workbench.gatekeeping import Gatekeeper
+from kedit_lifecycle.workbench.gatekeeping import Gatekeeper, contradictions
 from kedit_lifecycle.workbench.history import live_requests
 from kedit_lifecycle.workbench.line_state import LineState
 from kedit_lifecycle.workbench.measuring import Measure, Measuring
@@ -242,6 +243,14 @@ class Workbench:
         if outcome.version is None and not dry_run:
             raise refusal(outcome)
         return outcome
+
+    def advise(self, request: EditRequest, *, supersede: bool = False) -> Choice:
+        """What `auto` would try for a fact on top of HEAD, in order, and why; nothing is written."""
+        with self._writing(True):
+            head = self.store.reader.head()
+            self._line.go_to(self.store, head)
+            against = contradictions(self._line, [request], supersede=supersede)
+            return choose(self.store.reader, head, [request], against)
 
     def _gatekeeper(self, policy: str | Policy, *, supersede: bool, dry_run: bool = False) -> Gatekeeper:
         """What holds edits to a policy; the ledger keeps each policy that was ever used."""

@@ -76,6 +76,19 @@ def test_moving_about(client: EngineClient) -> None:
     assert {"aside", "first", "main"} <= labels
 
 
+def test_the_router_s_advice(client: EngineClient) -> None:
+    before = client.overview()
+    asked = {name: value for name, value in fact(2).items() if name in ("subject", "prompt", "target")}
+    found = done(client, "advise", **asked)
+    assert set(found["methods"]) == {"memit", "serac"}
+    long = done(
+        client, "advise", **{**asked, "target": "a city on the Seine that has been the seat of kings"}
+    )
+    assert long["methods"][0] == "serac"
+    assert "a target of 11 words is a text" in long["reasons"]
+    assert client.overview() == before
+
+
 def test_peek_and_the_memory(client: EngineClient) -> None:
     begin = client.overview().head
     question = "City D3 is in the country of"

@@ -54,15 +54,15 @@ def plugin() -> Iterator[None]:
 
 def test_every_action_is_told_apart_and_can_be_done() -> None:
     screens = [entry.make() for entry in registry.screens()]
-    actions = [*GLOBAL, *(action for screen in screens for action in screen.ACTIONS)]
+    actions = [*GLOBAL, *(action for screen in screens for action in screen.actions)]
     assert len({action.id for action in actions}) == len(actions)
     assert {action.id for action in GLOBAL} == set(DOERS)
     for screen in screens:
-        for action in screen.ACTIONS:
+        for action in screen.actions:
             assert callable(getattr(screen, action.method, None)), action.id
             assert action.help
             own = {
-                key for one in (*screen.ACTIONS, *GLOBAL) if one is not action for key in names_of(one.keys)
+                key for one in (*screen.actions, *GLOBAL) if one is not action for key in names_of(one.keys)
             }
             assert not own.intersection(names_of(action.keys)), action.id
 
@@ -103,7 +103,7 @@ async def test_help_names_every_key_of_the_screen(story: str) -> None:
         await press(pilot, "question_mark")
         text = text_of(app)
         assert app.current is not None
-        for action in (*app.current.ACTIONS, *GLOBAL):
+        for action in (*app.current.actions, *GLOBAL):
             assert action.help in text, action.id
         assert "The newest" in text  # of the list, which has the focus
         assert "kedit undo" in text

@@ -147,6 +147,19 @@ async def test_the_present_answer_is_the_engines(shared: EngineProcess) -> None:
         assert "P(target)" in text_of(app)
 
 
+async def test_the_router_advises_and_says_why(shared: EngineProcess) -> None:
+    async with piloted(shared.store, BROAD, first="compose") as (app, pilot):
+        screen = await filled(app, pilot, **FRANCE)
+        await until(pilot, lambda: screen.live.advice is not None)
+        first = screen.live.advice
+        screen.form.fill(target="a town whose name takes nine words and one more")
+        await until(pilot, lambda: screen.live.advice not in (None, first))
+        await settled(pilot)
+        shown = text_of(app)
+        assert "router" in shown
+        assert "serac, else memit: a target of 10 words is a text" in shown
+
+
 async def test_answers_about_older_text_are_dropped(shared: EngineProcess) -> None:
     async with piloted(shared.store, first="compose") as (app, pilot):
         screen = await filled(app, pilot, **FRANCE)

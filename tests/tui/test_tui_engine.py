@@ -116,7 +116,7 @@ async def test_two_terminals_see_the_same(shared: EngineProcess) -> None:
 async def test_readonly_turns_off_all_that_writes(shared: EngineProcess) -> None:
     async with piloted(shared.store, readonly=True) as (app, pilot):
         assert app.current is not None
-        for action in app.current.ACTIONS:
+        for action in app.current.actions:
             if action.writes:
                 assert not await app.perform(action.id)
         await settled(pilot)

@@ -49,6 +49,8 @@ class KeditScreen(Vertical):
 
     def __init__(self) -> None:
         super().__init__()
+        self.actions = self.ACTIONS
+        """What can be done here; a screen whose actions depend on its own state sets its own."""
         self._doing: dict[str, Coroutine[Any, Any, None]] = {}
 
     @property

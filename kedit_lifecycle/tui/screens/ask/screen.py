@@ -65,8 +65,7 @@ class AskScreen(KeditScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        # What can be done depends on this screen's prompt, so it is the instance's, not the class's.
-        vars(self)["ACTIONS"] = actions_of(self)
+        self.actions = actions_of(self)  # they depend on this screen's prompt
         self.refs: tuple[str, ...] = (_HEAD, _BASE)
         self.questions = Questions()
         self.answers: tuple[AnswerView, ...] = ()

@@ -13,7 +13,7 @@ from kedit_lifecycle.tui.text import inert, number
 from kedit_lifecycle.tui.widgets.lines import joined, named
 
 if TYPE_CHECKING:
-    from kedit_lifecycle.engine.messages import ConflictView, Overview, Peek
+    from kedit_lifecycle.engine.messages import Advice, ConflictView, Overview, Peek
     from kedit_lifecycle.tui.screens.compose.draft import Draft
 
 ABOUT = {
@@ -40,6 +40,7 @@ class Live:
     trouble: str = ""
     conflicts: tuple[ConflictView, ...] | None = None
     conflict_trouble: str = ""
+    advice: Advice | None = None
 
 
 def chance_text(chance: float) -> str:
@@ -49,7 +50,7 @@ def chance_text(chance: float) -> str:
 
 def live_text(live: Live, draft: Draft, overview: Overview | None, command: str) -> Content:
     """Present answer, conflicts, the method, and the command line."""
-    rows = [*_peek(live, draft), *_conflicts(live), *_method(draft, overview)]
+    rows = [*_peek(live, draft), *_conflicts(live), *_method(draft, overview, live.advice)]
     if draft.subject or draft.target:
         rows.append(named("command", (inert(command, 4000), "$text-muted")))
     return joined(rows)
@@ -89,10 +90,15 @@ def _conflicts(live: Live) -> Iterator[Content]:
         yield named("" if place else "conflicts", kind, (where, "$text-muted"), inert(one.message, 400))
 
 
-def _method(draft: Draft, overview: Overview | None) -> Iterator[Content]:
+def _method(draft: Draft, overview: Overview | None, advice: Advice | None) -> Iterator[Content]:
     method = draft.method
     about = ABOUT.get(method, "a method of this engine's own, if it has it")
     yield named("method", (f"{inert(method, 40)} ", "bold"), (about, "$text-muted"))
+    if advice is not None:
+        first, *others = (inert(one, 40) for one in dict.fromkeys(advice.methods))
+        then = f", else {', '.join(others)}" * bool(others)
+        told = inert("; ".join(advice.reasons), 400)
+        yield named("router", (first, "bold"), (then, "$text-muted"), f": {told}")
     worn = overview is not None and overview.state in ("degrading", "collapsed")
     if overview is not None and worn and method not in ("serac", "auto"):
         told = f"the model is {overview.state}: the memory (serac), or auto, spares its weights"

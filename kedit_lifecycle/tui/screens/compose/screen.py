@@ -46,8 +46,7 @@ class ComposeScreen(KeditScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        # What can be done depends on this screen's form, so it is the instance's, not the class's.
-        vars(self)["ACTIONS"] = actions_of(self)
+        self.actions = actions_of(self)  # they depend on this screen's form
         self.run: Run | None = None
         self.live = Live()
         self._looked: tuple[str, ...] | None = None
@@ -138,6 +137,7 @@ class ComposeScreen(KeditScreen):
         self.work(self._suggest(draft), group="suggest")
         self.work(self._conflicts(draft), group="conflicts")
         self.work(self._peek(draft), group="peek")
+        self.work(self._advise(draft), group="advise")
 
     def _still(self, draft: Draft) -> bool:
         """An answer about this draft is about what stands in the form now."""
@@ -162,6 +162,20 @@ class ComposeScreen(KeditScreen):
                 trouble = str(error)
         if self._still(draft):
             self.live.conflicts, self.live.conflict_trouble = found, trouble
+            self.show_findings()
+
+    async def _advise(self, draft: Draft) -> None:
+        """Weights or memory? What `auto` would choose; a fact that is no fact yet needs no advice."""
+        from kedit_lifecycle.engine.messages import Advice
+
+        advice = None
+        if draft.question and draft.target.strip():
+            names = ("subject", "prompt", "target", "target_true", "relation")
+            given = {name: value for name, value in zip(names, draft.fact, strict=True) if value.strip()}
+            job = await self.kedit.run("advise", **given)
+            advice = Advice.model_validate(job.result) if job.state == "done" else None
+        if self._still(draft):
+            self.live.advice = advice
             self.show_findings()
 
     async def _peek(self, draft: Draft) -> None:
