@@ -85,7 +85,7 @@ def test_the_router_s_advice(client: EngineClient) -> None:
         client, "advise", **{**asked, "target": "a city on the Seine that has been the seat of kings"}
     )
     assert long["methods"][0] == "serac"
-    assert "a target of 11 words is a text" in long["reasons"]
+    assert "a target of 12 words is a text" in long["reasons"]
     assert client.overview() == before
 
 
