@@ -25,13 +25,13 @@ CopyStore = Callable[[Path], Path]
 
 PATIENCE = 120.0  # seconds; a loaded machine takes long to import torch
 SLOW = QUICK["rome"] | {
-    "steps": 500,
+    "steps": 20_000,
     "prefix_lengths": [[12, 24]],
     "stop_loss": 0,
     "stop_probability": None,
     "stop_at_argmax": False,
 }
-"""An edit that plans for many seconds, so that there is time to disturb it."""
+"""An edit that plans for minutes, so that there is time to disturb it; cancel it."""
 
 
 def fact(place: int = 0, **more: Any) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def _title_pieces(session: Session) -> dict[str, Content]:
         pieces["model"] = Content(inert(PurePath(seen.model).name or seen.model, 40))
         pieces["branch"] = Content(inert(seen.branch, 24) if seen.branch else f"detached at v{seen.head}")
         pieces["state"] = Content.assemble((sign, style), " ", (seen.state or "unknown", style))
-        pieces["versions"] = Content(f"{seen.versions:,} versions")
+        pieces["versions"] = Content(f"{seen.versions:,} version{'s' * (seen.versions != 1)}")
     sign, word, style = _ENGINE[session.link]
     pieces["engine"] = Content.assemble("engine ", (sign, style), f" {word}" if word else "")
     if session.readonly:
