@@ -14,8 +14,6 @@ from tui_pilot import BROAD, history_of, lines_of, notices_of, piloted, press, s
 from kedit_lifecycle.engine.client import EngineClient
 from kedit_lifecycle.tui.app import KeditApp
 
-SLOWER = SLOW | {"prefix_lengths": [[12, 200]]}
-
 pytestmark = [pytest.mark.tui, pytest.mark.engine, pytest.mark.unsettled]
 
 
@@ -87,8 +85,8 @@ async def test_the_store_is_verified_with_progress(shared: EngineProcess) -> Non
 
 async def test_a_running_job_is_shown_to_who_attaches_and_cancelled(shared: EngineProcess) -> None:
     with shared.client() as client:
-        job = client.submit("edit", **fact(2, config=SLOWER))
-        waiting = client.submit("edit", **fact(3, config=SLOWER))
+        job = client.submit("edit", **fact(2, config=SLOW))
+        waiting = client.submit("edit", **fact(3, config=SLOW))
         async with piloted(shared.store, BROAD) as (app, pilot):
             await until(pilot, lambda: app.kedit.job is not None and app.kedit.job.id == job.id)
             await until(pilot, lambda: "edit running" in text_of(app) and "1 waiting" in text_of(app))
