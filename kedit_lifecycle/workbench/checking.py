@@ -10,7 +10,14 @@ from kedit_lifecycle.checks.collapse.history import recorded_monitor
 from kedit_lifecycle.checks.conflict import Conflict, RecordedEdit
 from kedit_lifecycle.checks.gate import Policy
 from kedit_lifecycle.checks.result import CheckResult
-from kedit_lifecycle.checks.ripple import RippleReport, read_probes, ripple_report, with_probes, world_graph
+from kedit_lifecycle.checks.ripple import (
+    ProbeReadings,
+    RippleReport,
+    read_probes,
+    ripple_report,
+    with_probes,
+    world_graph,
+)
 from kedit_lifecycle.errors import RefusedError
 from kedit_lifecycle.facts.request import EditRequest
 from kedit_lifecycle.ledger.line import line_edits
@@ -29,21 +36,22 @@ class VersionCheck:
 
 
 def check_version(workbench: Workbench, ref: str, policy: Policy) -> VersionCheck:
-    """Check the model of a version in full: its own edits, all it measures, and the state of the line.
+    """Check a version, its memory included, in full: its own edits, all it measures, the state of the line.
 
     Nothing is written.
     """
     version = workbench.store.reader.resolve(ref)
     workbench.checkout_model(ref)
+    system = workbench.system_at(version)
     line = LineState()
     line.go_to(workbench.store, version)
     own = [one for one in line.edits if one.version == version.number]
     earlier = [one for one in line.edits if one.version != version.number]
     requests = [one.request for one in own]
     measuring = workbench.measured_by(policy)
-    now = measuring.now(requests, measure="requests") if requests else None
+    now = measuring.now(requests, measure="requests", system=system) if requests else None
     evaluations = now.evaluations if now else ()
-    reading = measuring.health.run(version.depth, requests, evaluations, earlier, full=True)
+    reading = measuring.health.run(version.depth, requests, evaluations, earlier, system=system, full=True)
     state = recorded_monitor(workbench.store.reader, version, policy.limits).health
     kept = [one for one in reading.results if requests or one.check not in ("efficacy", "neighborhood")]
     return VersionCheck(version, (*kept, collapse_check(state)))
@@ -112,6 +120,17 @@ def ripple_of(workbench: Workbench, ref: str, *, at: str | None = None) -> Versi
             f"the edits of version {version.number} bring no probes, and none follow from what is known",
             hint="facts with probes: RippleEdits, KnowEdit, MQuAKE files, or world-facts",
         )
-    before = read_probes(workbench.checkout_model(version.parent), probed)
-    after = read_probes(workbench.checkout_model(seen.id), probed, parent=before)
+    before = _probes_at(workbench, reader.resolve(version.parent), probed)
+    after = _probes_at(workbench, seen, probed, before)
     return VersionRipple(version, seen, tuple(probed), ripple_report(before, after, probed))
+
+
+def _probes_at(
+    workbench: Workbench,
+    version: VersionRow,
+    requests: Sequence[EditRequest],
+    parent: ProbeReadings | None = None,
+) -> ProbeReadings:
+    """What a version, its memory included, answers to the probes."""
+    model = workbench.checkout_model(version.id)
+    return read_probes(model, requests, parent=parent, system=workbench.system_at(version))

@@ -15,7 +15,9 @@ from kedit_lifecycle.errors import GateError, RefusedError
 from kedit_lifecycle.facts.request import EditRequest, make_request
 from kedit_lifecycle.ledger.verify import verify
 from kedit_lifecycle.workbench import Workbench
+from kedit_lifecycle.workbench.asking import target_probability
 from kedit_lifecycle.workbench.attempts import ATTEMPT_EVENT
+from kedit_lifecycle.workbench.checking import check_version, ripple_of
 from kedit_lifecycle.workbench.remembering import Memory
 
 pytestmark = [pytest.mark.unit, pytest.mark.usefixtures("kedit_cache")]
@@ -240,6 +242,18 @@ def test_a_consolidation_that_the_gate_takes_back_leaves_the_memory(tmp_path: Pa
             workbench.consolidate(**WILD, policy=policy)
         assert [entry.id.version for entry in workbench.memory_entries()] == [1, 2]
         assert all_fingerprints(workbench.model) == untouched
+
+
+def test_a_version_checked_again_is_asked_with_its_memory(tmp_path: Path) -> None:
+    with tiny_workbench(tmp_path) as workbench:
+        made = workbench.edit(capital("Rome"), **SERAC)
+        workbench.edit(capital("Oslo", "Italy"), **SERAC)
+        then = next(one for one in made.checks if one.check == "efficacy")
+        now = check_version(workbench, "1", Policy(name="mine")).results
+        found = next(one for one in now if one.check == "efficacy").detail["target_probability"]
+        assert found == then.detail["target_probability"]
+        assert found != pytest.approx(target_probability(workbench, ASKED, "Rome", ref="0"))
+        assert ripple_of(workbench, "1").at.number == 1
 
 
 def test_auto_says_why_it_chose(tmp_path: Path) -> None:
