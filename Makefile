@@ -52,7 +52,7 @@ demo: $(STAMP)
 	$(BIN)/kedit demo
 
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(THREADS) -m "not real_model and not unsettled"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(THREADS) -m "not real_model"
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -q -m real_model
 
 check: $(STAMP)

@@ -85,9 +85,10 @@ def _must_be_terminal() -> None:
     """Refuse to draw into a file or a pipe; a driver of Textual's that is named may do as it likes.
 
     Raises:
-        UsageError: stdin or stdout is no terminal.
+        UsageError: stdin, stdout or stderr (which Textual draws on) is no terminal.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()) and not os.environ.get("TEXTUAL_DRIVER"):
+    drawn = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+    if not drawn and not os.environ.get("TEXTUAL_DRIVER"):
         raise UsageError("the terminal UI needs a terminal", hint="kedit log, kedit show; or kedit help")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from kedit_lifecycle.engine.client import EngineClient
 
 @pytest.fixture(scope="session", autouse=True)
 def _folders_of_this_run(private_folders: None) -> None:
-    """No test meets the user's own engine."""
+    """No test meets the user's own engine; ctrl-c reaches children also where a background run ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

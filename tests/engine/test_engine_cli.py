@@ -29,7 +29,7 @@ from tiny_workbench import requests
 from kedit_lifecycle.engine.client import EngineClient
 from kedit_lifecycle.ledger.store import Store
 
-pytestmark = [pytest.mark.engine, pytest.mark.unsettled]
+pytestmark = pytest.mark.engine
 
 VARYING = {"attempt", "seconds", "time", "seconds_to_plan", "seconds_to_check", "seconds_to_measure", "event"}
 

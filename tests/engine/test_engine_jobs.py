@@ -195,7 +195,6 @@ def test_what_a_person_waits_for_goes_before_what_is_long(client: EngineClient) 
     done(client, "undo")
 
 
-@pytest.mark.unsettled
 def test_a_thousand_jobs_wait_and_all_are_carried_out(client: EngineClient) -> None:
     running = client.submit("edit", **fact(2, config=SLOW))
     ids = [client.submit("tag", name=f"many-{place}", at="0").id for place in range(1000)]

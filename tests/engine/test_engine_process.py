@@ -110,7 +110,6 @@ def test_a_store_far_down(copy_store: CopyStore, tmp_path: Path) -> None:
         assert done(client, "undo")["number"] == 1
 
 
-@pytest.mark.unsettled
 def test_killed_during_an_edit_the_store_is_whole_and_a_new_one_starts_over_the_stale_socket(
     store: Path,
 ) -> None:

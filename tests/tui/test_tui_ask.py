@@ -18,7 +18,7 @@ from kedit_lifecycle.tui.screens.ask.answer_text import answer_text, title
 from kedit_lifecycle.tui.screens.ask.history import Questions
 from kedit_lifecycle.tui.widgets.curve import bar, curve
 
-pytestmark = [pytest.mark.tui, pytest.mark.engine, pytest.mark.unsettled]
+pytestmark = [pytest.mark.tui, pytest.mark.engine]
 
 PROMPT = "City A0 is in the country of"
 

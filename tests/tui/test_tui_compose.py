@@ -21,7 +21,7 @@ from kedit_lifecycle.tui.app import KeditApp
 from kedit_lifecycle.tui.screens.compose import ComposeScreen
 from kedit_lifecycle.tui.screens.compose.draft import Draft
 
-pytestmark = [pytest.mark.tui, pytest.mark.engine, pytest.mark.unsettled]
+pytestmark = [pytest.mark.tui, pytest.mark.engine]
 
 
 def settings(config: dict[str, Any]) -> str:

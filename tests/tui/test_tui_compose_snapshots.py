@@ -20,7 +20,7 @@ from kedit_lifecycle.tui.screens.compose import ComposeScreen
 from kedit_lifecycle.tui.screens.compose.draft import Draft
 from kedit_lifecycle.tui.screens.compose.run import Run
 
-pytestmark = [pytest.mark.tui, pytest.mark.unsettled]
+pytestmark = pytest.mark.tui
 
 Compare = Callable[..., bool]
 SIZES = pytest.mark.parametrize("size", [NARROW, BROAD], ids=["80x24", "160x48"])

@@ -14,7 +14,7 @@ from tui_pilot import BROAD, history_of, lines_of, notices_of, piloted, press, s
 from kedit_lifecycle.engine.client import EngineClient
 from kedit_lifecycle.tui.app import KeditApp
 
-pytestmark = [pytest.mark.tui, pytest.mark.engine, pytest.mark.unsettled]
+pytestmark = [pytest.mark.tui, pytest.mark.engine]
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from kedit_lifecycle.tui.screens.health.matrix import RetentionMatrix, shade
 from kedit_lifecycle.tui.screens.health.series import SERIES
 from kedit_lifecycle.tui.widgets.braille import Braille, placed
 
-pytestmark = [pytest.mark.tui, pytest.mark.unsettled]
+pytestmark = pytest.mark.tui
 
 Compare = Callable[..., bool]
 PERPLEXITY, RETENTION = SERIES[0], SERIES[2]

@@ -23,7 +23,7 @@ from kedit_lifecycle.tui.screens.memory.consolidating import ConsolidateDialog, 
 from kedit_lifecycle.tui.screens.memory.entry_list import EntryList
 from kedit_lifecycle.tui.screens.memory.roc import at_threshold, curve, picture, reach
 
-pytestmark = [pytest.mark.tui, pytest.mark.unsettled]
+pytestmark = pytest.mark.tui
 
 Compare = Callable[..., bool]
 ROC = ((0.9, 0.0, 0.2), (0.8, 0.01, 0.9), (0.5, 0.05, 0.95), (0.1, 1.0, 1.0))

@@ -15,7 +15,7 @@ from kedit_lifecycle.cli import tui as command
 from kedit_lifecycle.cli.main import cli
 from kedit_lifecycle.tui.serve import TuiServer
 
-pytestmark = [pytest.mark.tui, pytest.mark.unsettled]
+pytestmark = pytest.mark.tui
 
 Browser = TestClient[Request, Application]
 

@@ -13,7 +13,7 @@ from tui_pilot import BROAD, NARROW, clock, press, settled
 
 from kedit_lifecycle.tui.app import KeditApp
 
-pytestmark = [pytest.mark.tui, pytest.mark.unsettled]
+pytestmark = pytest.mark.tui
 
 Compare = Callable[..., bool]
 SIZES = pytest.mark.parametrize("size", [NARROW, BROAD], ids=["80x24", "160x48"])
