@@ -17,6 +17,7 @@ from textual.widgets import ContentSwitcher, Static
 
 from kedit_lifecycle.errors import KeditError, UsageError
 from kedit_lifecycle.tui.actions import GLOBAL, Action, screen_action
+from kedit_lifecycle.tui.focus import focus
 from kedit_lifecycle.tui.global_actions import DOERS
 from kedit_lifecycle.tui.happened import changes_store, job_ended
 from kedit_lifecycle.tui.keymap import Keymap
@@ -145,7 +146,7 @@ class KeditApp(App[None]):
         if screen.stale:
             screen.reload()
         if not screen.has_focus_within and (first := screen.first_focus()) is not None:
-            first.focus(scroll_visible=False)
+            focus(first, scroll_visible=False)
         self.show_state()
 
     def show_state(self) -> None:
@@ -274,7 +275,7 @@ class KeditApp(App[None]):
             self.kedit.filters[screen.screen_name] = event.words
             screen.filter_changed()
         if event.leave and (first := screen.first_focus()) is not None:
-            first.focus()
+            focus(first)
             self.call_after_refresh(self.show_state)
 
     def start_engine(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
+from kedit_lifecycle.tui.focus import focus
 from kedit_lifecycle.tui.screens import registry
 from kedit_lifecycle.tui.themes import next_theme
 
@@ -31,7 +32,7 @@ def filter_words(app: KeditApp) -> None:
     from kedit_lifecycle.tui.widgets.filter_bar import FilterBar
 
     app.show_filter(shown=True)
-    app.query_one(FilterBar).focus()
+    focus(app.query_one(FilterBar))
 
 
 def refresh(app: KeditApp) -> None:

@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Static
 
+from kedit_lifecycle.tui.focus import focus
 from kedit_lifecycle.tui.text import inert
 
 Result = TypeVar("Result")
@@ -78,7 +79,7 @@ class TextDialog(Dialog[None]):
 
     def on_mount(self) -> None:
         """Keys scroll it at once."""
-        self.query_one(VerticalScroll).focus()
+        focus(self.query_one(VerticalScroll))
 
 
 def is_dialog(widget: Widget) -> bool:

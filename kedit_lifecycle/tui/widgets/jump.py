@@ -12,6 +12,8 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Label
 
+from kedit_lifecycle.tui.focus import focus
+
 LETTERS = "asdfghjklqwertyuiopzxcvbnm"
 
 
@@ -44,7 +46,7 @@ class JumpScreen(ModalScreen[None]):
         event.stop()
         self.dismiss(None)
         if event.character in self.targets:
-            self.targets[event.character].focus()
+            focus(self.targets[event.character])
 
     def action_leave(self) -> None:
         """Stay where the focus was."""

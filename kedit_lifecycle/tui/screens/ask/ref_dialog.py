@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Input, Static
 
+from kedit_lifecycle.tui.focus import focus
 from kedit_lifecycle.tui.text import inert
 from kedit_lifecycle.tui.widgets.dialog import Dialog
 from kedit_lifecycle.tui.widgets.fact_input import FactInput
@@ -39,7 +40,7 @@ class RefDialog(Dialog[str]):
         """Typing begins at once."""
         line = self.query_one(RefInput)
         line.offer(self.known)
-        line.focus()
+        focus(line)
 
     @on(Input.Submitted)
     def _named(self, event: Input.Submitted) -> None:

@@ -14,6 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Label, Static
 
 from kedit_lifecycle.errors import EngineGoneError, KeditError
+from kedit_lifecycle.tui.focus import focus
 from kedit_lifecycle.tui.happened import changes_store
 from kedit_lifecycle.tui.screens.ask.actions import actions_of
 from kedit_lifecycle.tui.screens.ask.answer_text import answer_text, plain, title
@@ -264,16 +265,16 @@ class AskScreen(KeditScreen):
         if self._job is not None:
             self.work(self._cancel(self._job), group="cancel")
         elif self.line.has_focus:
-            self.pane.focus()
+            focus(self.pane)
         else:
-            self.line.focus()
+            focus(self.line)
 
     async def _cancel(self, job: int) -> None:
         await self.kedit.client.cancel(job)
 
     def act_write(self) -> None:
         """To the prompt."""
-        self.line.focus()
+        focus(self.line)
 
     async def on_key(self, event: events.Key) -> None:
         """Escape reaches no binding of the app from a field; vim keys scroll."""

@@ -12,6 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from kedit_lifecycle.tui.actions import Action
+from kedit_lifecycle.tui.focus import focus
 from kedit_lifecycle.tui.screens.audit.event_list import EventList
 from kedit_lifecycle.tui.screens.base import KeditScreen
 from kedit_lifecycle.tui.styles import style_sheet
@@ -122,7 +123,7 @@ class AuditScreen(KeditScreen):
     def _chosen(self) -> None:
         """Open the event: on a narrow terminal in the place of the list."""
         self.add_class("opened")
-        self.query_one("#event-side").focus()
+        focus(self.query_one("#event-side"))
 
     def on_key(self, event: events.Key) -> None:
         """Escape and enter lead back to the list; vim keys scroll."""
@@ -132,7 +133,7 @@ class AuditScreen(KeditScreen):
         if event.key in ("escape", "enter", "left"):
             event.stop()
             self.remove_class("opened")
-            self.chain.focus()
+            focus(self.chain)
         elif event.key in ("j", "k"):
             event.stop()
             scroll.scroll_relative(y=1 if event.key == "j" else -1, animate=False)

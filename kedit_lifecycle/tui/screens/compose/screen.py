@@ -14,6 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from kedit_lifecycle.errors import EngineGoneError, KeditError
+from kedit_lifecycle.tui.focus import focus
 from kedit_lifecycle.tui.screens.base import KeditScreen
 from kedit_lifecycle.tui.screens.compose.actions import actions_of
 from kedit_lifecycle.tui.screens.compose.draft import MEMORY, Draft
@@ -263,7 +264,7 @@ class ComposeScreen(KeditScreen):
         command = self.kedit.cli(*draft.words(dry_run=dry_run, supersede=supersede))
         self.run = Run(draft, command, dry_run)
         self.show_findings()
-        self.watch_pane.focus()
+        focus(self.watch_pane)
         self.watch_pane.scroll_home(animate=False)
         arguments = draft.arguments(dry_run=dry_run, supersede=supersede)
         self.work(self._make(self.run, arguments), group="make")
@@ -309,11 +310,11 @@ class ComposeScreen(KeditScreen):
             self.work(self._cancel(self.run), group="cancel")
         elif self.run is not None:
             self._close()
-            self.form.field("subject").focus()
+            focus(self.form.field("subject"))
         elif isinstance(self.screen.focused, Input):
-            self.watch_pane.focus()
+            focus(self.watch_pane)
         else:
-            self.form.field("subject").focus()
+            focus(self.form.field("subject"))
 
     async def _cancel(self, run: Run) -> None:
         if run.job is not None:
@@ -337,7 +338,7 @@ class ComposeScreen(KeditScreen):
             self.kedit.notify("an edit runs (esc cancels it)", "warning")
             return
         self._close()
-        self.form.field(field).focus()
+        focus(self.form.field(field))
 
     def act_clear(self) -> None:
         """Nothing in it."""

@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from kedit_lifecycle.tui.actions import Action
 from kedit_lifecycle.tui.checking import Check, check_again
+from kedit_lifecycle.tui.focus import focus
 from kedit_lifecycle.tui.screens.base import KeditScreen
 from kedit_lifecycle.tui.screens.health.actions import ACTIONS, LEGEND
 from kedit_lifecycle.tui.screens.health.charts import HealthCharts
@@ -171,7 +172,7 @@ class HealthScreen(KeditScreen):
         now = next((one for one in _VIEWS if self._front(one).has_focus), self._view)
         name = _VIEWS[(_VIEWS.index(now if all_seen else self._view) + 1) % len(_VIEWS)]
         self._show_view(name)
-        self._front(name).focus()
+        focus(self._front(name))
 
     def act_scale(self) -> None:
         """Up to the limits, or close."""

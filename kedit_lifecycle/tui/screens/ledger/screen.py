@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from kedit_lifecycle.tui.actions import Action
 from kedit_lifecycle.tui.checking import check_again
+from kedit_lifecycle.tui.focus import focus
 from kedit_lifecycle.tui.screens.base import KeditScreen
 from kedit_lifecycle.tui.screens.ledger.actions import ACTIONS, other
 from kedit_lifecycle.tui.screens.ledger.history_list import LEGEND, HistoryList
@@ -176,7 +177,7 @@ class LedgerScreen(KeditScreen):
     def _chosen(self) -> None:
         """Open the version: on a narrow terminal in the place of the list."""
         self.add_class("opened")
-        self.query_one("#version-scroll").focus()
+        focus(self.query_one("#version-scroll"))
 
     def on_key(self, event: events.Key) -> None:
         """Escape and enter lead back to the list; vim keys scroll."""
@@ -186,7 +187,7 @@ class LedgerScreen(KeditScreen):
         if event.key in ("escape", "enter", "left"):
             event.stop()
             self.remove_class("opened")
-            self.history.focus()
+            focus(self.history)
         elif event.key in ("j", "k"):
             event.stop()
             scroll.scroll_relative(y=1 if event.key == "j" else -1, animate=False)

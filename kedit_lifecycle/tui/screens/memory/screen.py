@@ -12,6 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from kedit_lifecycle.tui.actions import Action
+from kedit_lifecycle.tui.focus import focus
 from kedit_lifecycle.tui.screens.base import KeditScreen
 from kedit_lifecycle.tui.screens.memory.actions import ACTIONS, LEGEND
 from kedit_lifecycle.tui.screens.memory.consolidating import ConsolidateDialog, How, consolidated
@@ -197,13 +198,13 @@ class MemoryScreen(KeditScreen):
         row = self.entries.row
         if not self._query.value and row is not None:
             self._query.value = question(row)[:_LONGEST]
-        self._query.focus()
+        focus(self._query)
 
     def on_key(self, event: events.Key) -> None:
         """Escape and down lead from the query back to the list."""
         if self._query.has_focus and event.key in ("escape", "down"):
             event.stop()
-            self.entries.focus()
+            focus(self.entries)
 
     @on(Input.Submitted, "#memory-query")
     def _asked(self, event: Input.Submitted) -> None:
