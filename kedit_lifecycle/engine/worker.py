@@ -50,6 +50,7 @@ class Worker(threading.Thread):
         self._problem: BaseException | None = None
         self.model_name = ""
         self.workbench: Workbench | None = None
+        self._watcher: JobWatcher | None = None
 
     def open(self) -> None:
         """Start; returns once the store is open and locked.
@@ -78,7 +79,11 @@ class Worker(threading.Thread):
         try:
             with (
                 Workbench.open(
-                    self._store, readonly=self._readonly, device=self._device, command="kedit engine"
+                    self._store,
+                    readonly=self._readonly,
+                    device=self._device,
+                    command="kedit engine",
+                    progress=self._progress,
                 ) as workbench,
                 contextlib.nullcontext() if self._readonly else workbench.store.writing(),
             ):
@@ -101,9 +106,14 @@ class Worker(threading.Thread):
             if job is not None:
                 self._one(workbench, job)
 
+    def _progress(self, stage: str, done: int, total: int) -> None:
+        """What the workbench makes when first needed (samples, covariance) is part of the job at work."""
+        if self._watcher is not None:
+            self._watcher(stage, done, total)
+
     def _one(self, workbench: Workbench, job: Job) -> None:
         """Carry out a job; whatever becomes of it, the next one finds the workbench as ever."""
-        watcher = JobWatcher(job.id, self._queue, self._events)
+        watcher = self._watcher = JobWatcher(job.id, self._queue, self._events)
         workbench.author, workbench.command = job.author, job.command
         workbench.notes.clear()
         try:

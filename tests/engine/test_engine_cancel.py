@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_process import SLOW, EngineProcess, done, ended, fact, until
+from engine_process import SLOW, EngineProcess, done, ended, engine_on, fact, until
 from tiny_workbench import QUICK, requests
 
 from kedit_lifecycle.engine.client import EngineClient
@@ -121,3 +121,15 @@ def test_of_a_sequence_the_committed_steps_stay(client: EngineClient, run_of_eig
 def test_what_has_ended_is_not_cancelled(client: EngineClient) -> None:
     job = ended(client, client.submit("ask", prompt="Paris is", refs=["HEAD"], tokens=1, top=1))
     assert client.cancel(job.id).state == "done"
+
+
+def test_what_is_made_at_the_first_edit_is_told_and_can_be_cancelled(store: Path, tmp_path: Path) -> None:
+    with engine_on(store, KEDIT_CACHE=str(tmp_path / "cache")) as engine, engine.client() as mine:
+        after = mine.info().event
+        config = SLOW | {"covariance": True, "second_moment_tokens": 200_000}
+        job = mine.submit("edit", **fact(2, config=config))
+        until(mine.events(after), lambda event: "sampling" in str(event.data.get("stage")))
+        assert mine.job(job.id).stage == "sampling text from the base model"
+        mine.cancel(job.id)
+        assert ended(mine, job).state == "cancelled"
+        assert done(mine, "edit", **fact(2))["version"] == 3

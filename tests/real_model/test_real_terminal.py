@@ -126,6 +126,8 @@ def test_an_edit_is_composed_committed_asked_undone_and_asked_again(terminal: Te
         terminal.type(text)
         terminal.press("Tab")
     terminal.type("Oslo")
+    terminal.press("Tab", "Tab", "Tab")
+    terminal.type("second_moment_tokens=1024")
     seen = terminal.until(lambda seen: "P(target)" in seen and "router" in seen and "✓ none" in seen)
     assert "asks The Colosseum is located in the city of" in seen
     assert "Rome" in next(line for line in seen.splitlines() if "answer now" in line)
@@ -145,6 +147,7 @@ def test_an_edit_is_composed_committed_asked_undone_and_asked_again(terminal: Te
     assert "by the edited weights" in seen
 
     terminal.press("Escape")
+    time.sleep(1)  # a key right behind escape is that key with alt
     terminal.press("1")
     terminal.until(lambda seen: "The Colosseum → Oslo" in seen)
     terminal.press("z")

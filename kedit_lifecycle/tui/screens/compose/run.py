@@ -101,6 +101,10 @@ class Run:
             told(event.data)
         return told is not None
 
+    def _hear_job(self, said: Any) -> None:
+        if said.get("state") == "running":
+            self.state = "running"
+
     def _hear_progress(self, said: Any) -> None:
         self.state = "running"
         self.stage, self.done, self.total = str(said["stage"]), int(said["done"]), int(said["total"])
