@@ -1,10 +1,11 @@
 """Pictures of each screen of the terminal UI, from a real store: SVG files for the README and the docs.
 
     python scripts/tui_screenshots.py [--store store] [--out docs/screenshots] [--size 120x34]
-        [--theme kedit-dark] [--keys ledger=jj] [--only ledger,audit]
+        [--theme kedit-dark] [--type "ask=The capital of France is"] [--keys ask=enter] [--only ledger,audit]
 
-The store's engine is used, and started if none runs. `--keys` presses keys on a screen before its picture is
-taken, a space between those with long names: `--keys "ask=tab enter"`.
+The store's engine is used, and started if none runs. Before a screen's picture is taken, `--type` writes into
+the field that has the focus, and into those that tab leads to, a | between them; `--keys` presses keys, a
+space between them: `--keys "ask=tab enter"`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from kedit_lifecycle.tui.app import KeditApp
 from kedit_lifecycle.tui.screens import registry
@@ -44,14 +46,24 @@ async def _settled(pilot: Pilot[None], app: KeditApp) -> None:
         await pilot.pause(0.4)
 
 
-def _keys(given: str) -> tuple[str, ...]:
-    return tuple(given.split()) if " " in given else tuple(given)
+async def _typed(pilot: Pilot[None], app: KeditApp, text: str) -> None:
+    for place, part in enumerate(text.split("|")):
+        if place:
+            await pilot.press("tab")
+        if isinstance(app.focused, Input):
+            app.focused.insert_text_at_cursor(part)
 
 
-async def take(app: KeditApp, size: tuple[int, int], name: str, keys: tuple[str, ...], out: Path) -> Path:
-    """A picture of what is seen after some keys."""
+async def take(
+    app: KeditApp, size: tuple[int, int], name: str, text: str, keys: tuple[str, ...], out: Path
+) -> Path:
+    """A picture of what is seen after some text and keys."""
     async with app.run_test(size=size) as pilot:
         await _settled(pilot, app)
+        if text:
+            await _typed(pilot, app, text)
+            await pilot.pause(1.0)
+            await _settled(pilot, app)
         for key in keys:
             await pilot.press(key)
             await _settled(pilot, app)
@@ -71,11 +83,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/screenshots"))
     parser.add_argument("--size", default="120x34", help="columns x lines")
     parser.add_argument("--theme", default=DARK.name, choices=[theme.name for theme in THEMES])
+    parser.add_argument("--type", action="append", default=[], metavar="SCREEN=TEXT|TEXT")
     parser.add_argument("--keys", action="append", default=[], metavar="SCREEN=KEYS")
     parser.add_argument("--only", default="", metavar="SCREEN,SCREEN")
     arguments = parser.parse_args()
     width, _, height = arguments.size.partition("x")
-    pressed = {name: _keys(keys) for name, _, keys in (one.partition("=") for one in arguments.keys)}
+    pressed = {name: tuple(keys.split()) for name, _, keys in (one.partition("=") for one in arguments.keys)}
+    typed = {name: text for name, _, text in (one.partition("=") for one in arguments.type)}
     arguments.out.mkdir(parents=True, exist_ok=True)
     first = registry.screens()[0].name
     wanted = {one.name: (one.name, ()) for one in registry.screens()} | {
@@ -85,7 +99,8 @@ def main() -> None:
     for name, (screen, keys) in wanted.items():
         if not only or name in only:
             app = KeditApp(arguments.store, first=screen, theme=arguments.theme)
-            shot = take(app, (int(width), int(height)), name, pressed.get(name, ()) + keys, arguments.out)
+            given = (typed.get(name, ""), pressed.get(name, ()) + keys)
+            shot = take(app, (int(width), int(height)), name, *given, arguments.out)
             print(asyncio.run(shot))
 
 

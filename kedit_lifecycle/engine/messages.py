@@ -329,8 +329,9 @@ class HealthView(Message):
 class RetentionView(Message):
     """`GET /retention?ref=`: whether facts still held when measured again.
 
-    `values[i][j]` is the efficacy of version `rows[i]`'s facts measured at version `columns[j]`, None where
-    it was not measured. Where a retention check named facts as lost, it is the share of the others.
+    `values[i][j]` is the share of version `rows[i]`'s facts that held at version `columns[j]` (exact match,
+    and efficacy where there is a true target), None where they were not measured. Where a retention check
+    named facts as lost, it is the share of the others.
     """
 
     rows: tuple[int, ...]

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 ENDED = frozenset({"done", "refused", "failed", "cancelled"})
 """States of a job that is over."""
 
-LOOKING = frozenset({"ask", "peek", "route", "verify", "ripple"})
+LOOKING = frozenset({"ask", "peek", "advise", "route", "check", "verify", "ripple"})
 """Kinds of jobs that leave the store as it is."""
 
-PASSING = frozenset({"ask", "peek", "route"})
+PASSING = frozenset({"ask", "peek", "advise", "route"})
 """Kinds of jobs whose end is seen where they were asked for, and nowhere else."""
 
 

@@ -12,6 +12,7 @@ from engine_process import fact
 from kedit_lifecycle.cli.main import cli
 from kedit_lifecycle.engine.jobs import KINDS, checked
 from kedit_lifecycle.engine.relay import command_line
+from kedit_lifecycle.tui.happened import LOOKING, PASSING
 
 pytestmark = pytest.mark.engine
 
@@ -61,6 +62,11 @@ def test_a_job_s_command_line_can_be_typed(kind: str) -> None:
     for name in ("ref", "prompt", "subject", "target", "name", "file", "policy", "message", "limit", "seed"):
         if name in arguments and name in found:
             assert str(found[name]) == str(arguments[name]), name
+
+
+def test_screens_know_which_kinds_leave_the_store_as_it_is() -> None:
+    assert {kind for kind, known in KINDS.items() if not known.writes} == LOOKING
+    assert PASSING < LOOKING
 
 
 def test_what_was_asked_of_two_versions_is_compared() -> None:

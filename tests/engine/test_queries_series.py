@@ -86,6 +86,16 @@ def test_what_was_measured_again_is_a_matrix(store: Store) -> None:
     assert view.values == ((1.0, None, 0.5, None), (None, 1.0, None, 0.0))
 
 
+def test_a_fact_holds_where_it_matches_exactly_too(store: Store) -> None:
+    pair = [request("Lyon", "Rome"), request("Nice", "Oslo")]
+    now = [score(metric, 1.0, place) for metric in ("efficacy", "exact_match") for place in (0, 1)]
+    commit(store, "two", requests=pair, metrics=now)
+    commit(store, "other")
+    later = [score("efficacy", 1.0, 0, 2), score("exact_match", 0.0, 0, 2), score("exact_match", 1.0, 1, 2)]
+    store.add_metrics(1, later, **WHO)
+    assert ask(store, "/retention").values == ((1.0, 0.5),)
+
+
 def test_what_a_retention_check_lost_is_in_the_matrix(store: Store) -> None:
     commit(store, "one")
     pair = [request("Lyon", "Rome"), request("Nice", "Rome")]

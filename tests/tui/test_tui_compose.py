@@ -158,6 +158,10 @@ async def test_the_router_advises_and_says_why(shared: EngineProcess) -> None:
         shown = text_of(app)
         assert "router" in shown
         assert "serac, else memit: a target of 10 words is a text" in shown
+        with shared.client() as client:
+            jobs = client.jobs()
+            await pilot.pause(3)  # answers that came make nobody ask again
+            assert client.jobs() == jobs
 
 
 async def test_answers_about_older_text_are_dropped(shared: EngineProcess) -> None:

@@ -65,10 +65,15 @@ def _thinned(numbers: Sequence[int], most: int) -> list[int]:
 
 
 def _scores(reader: LedgerReader, rows: Sequence[int]) -> Cells:
-    """The efficacy of some versions' facts wherever it was measured, but on the unedited model."""
+    """Of some versions' facts the share that held wherever they were measured, but on the unedited model.
+
+    A fact holds as for the retention check: exact match, and where it has a true target, efficacy.
+    """
     query = (
-        "SELECT version, evaluated, avg(value) FROM metric WHERE version IN"
-        f" ({', '.join('?' * len(rows))}) AND metric = 'efficacy' AND request IS NOT NULL AND evaluated > 0"
+        "SELECT version, evaluated, avg(held) FROM"
+        " (SELECT version, evaluated, min(value) AS held FROM metric WHERE version IN"
+        f" ({', '.join('?' * len(rows))}) AND metric IN ('exact_match', 'efficacy')"
+        " AND request IS NOT NULL AND evaluated > 0 GROUP BY version, evaluated, request)"
         " GROUP BY version, evaluated"
     )
     return {(row[0], row[1]): row[2] for row in reader.select(query, *rows) if row[2] is not None}
