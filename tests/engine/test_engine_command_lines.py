@@ -5,11 +5,10 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-import click
 import pytest
+from command_lines import parsed
 from engine_process import fact
 
-from kedit_lifecycle.cli.main import cli
 from kedit_lifecycle.engine.jobs import KINDS, checked
 from kedit_lifecycle.engine.relay import command_line
 from kedit_lifecycle.tui.happened import LOOKING, PASSING
@@ -35,17 +34,6 @@ ORDERS: dict[str, dict[str, Any]] = {
     "ripple": {"ref": "4"},
     "verify": {"quick": True},
 }
-
-
-def parsed(words: list[str]) -> dict[str, Any]:
-    """The parameters that click reads from a command line; it is not carried out."""
-    command: click.Command = cli
-    context = click.Context(cli)
-    while isinstance(command, click.Group):
-        found = command.get_command(context, words.pop(0))
-        assert found is not None
-        command = found
-    return command.make_context("kedit", words, parent=context).params
 
 
 def test_every_kind_has_an_order_here() -> None:

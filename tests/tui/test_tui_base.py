@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from command_lines import parsed
 from textual.app import ComposeResult
 from textual.command import CommandPalette
 from textual.widgets import Input, Static
@@ -65,6 +67,19 @@ def test_every_action_is_told_apart_and_can_be_done() -> None:
                 key for one in (*screen.actions, *GLOBAL) if one is not action for key in names_of(one.keys)
             }
             assert not own.intersection(names_of(action.keys)), action.id
+
+
+async def test_the_command_of_every_action_can_be_typed(story: str) -> None:
+    async with piloted(story) as (app, pilot):
+        for entry in registry.screens():
+            await app.show(entry.name)
+            await settled(pilot)
+            for action in app.actions():
+                command = action.command(app.kedit)
+                if command and "…" not in command and action.reason(app.kedit) is None:
+                    program, *words = shlex.split(command)
+                    assert program == "kedit"
+                    assert parsed(words) is not None, action.id
 
 
 async def test_what_cannot_be_done_says_why_and_is_not_done(story: str) -> None:

@@ -68,7 +68,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("ledger.compare", "c", "Compare with the marked version, or with HEAD", "compare",
            enabled=_compare, cli=lambda s: s.cli("diff", other(s), s.cursor)),
     Action("ledger.ask", "a", "Ask this version, beside the unedited model", "ask", enabled=_ask),
-    Action("ledger.check", "C", "Check this version's health again", "check", writes=True,
-           enabled=_on_version, cli=lambda s: s.cli("check", "--at", s.cursor)),
+    Action("ledger.check", "C", "Check this version's health again", "check",
+           enabled=_on_version, cli=lambda s: s.cli("check", s.cursor)),
     Action("ledger.mark", "m", "Mark this version, to compare others with it", enabled=_on_version),
 )  # fmt: skip
