@@ -19,6 +19,8 @@ LARGE_BATCH = 256
 """Facts at once that are more than the weights of a small model take well."""
 BUDGET_CHECKS = ("perplexity", "drift", "weight_change", "retention")
 """Whose warnings say that the weights have had what they can take."""
+OWN_CHECKS = ("perplexity_step",)
+"""Whose warnings say that one edit alone takes too much of that."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,21 @@ def choose(
     """Weights first, unless something speaks for the memory; the other one is tried where the first fails.
 
     For the memory speak: long targets, a large batch, a fact that takes the place of another, and weights
-    whose checks warned at `head`.
+    whose checks warned at `head`. What sends a candidate the other way is `must_pass`.
     """
     reasons = [*_of_requests(requests), *_of_replacing(against), *_of_weights(reader, head)]
     if reasons:
         return Choice((Serac.name, WEIGHT_METHOD, Serac.name), tuple(reasons))
     return Choice((WEIGHT_METHOD, Serac.name), ("the weights have room",))
+
+
+def must_pass(method: str) -> tuple[str, ...]:
+    """The checks that send a fact the other way where a method's candidate does not pass them.
+
+    So the weights are left before they are worn, not after: an edit that would take them over the limits
+    goes into the memory.
+    """
+    return ("efficacy",) if method == Serac.name else ("efficacy", *OWN_CHECKS, *BUDGET_CHECKS)
 
 
 def _of_requests(requests: Sequence[EditRequest]) -> list[str]:

@@ -111,13 +111,14 @@ def edit_once(
     dry_run: bool,
     progress: Progress,
     last: bool = True,
-    choosy: bool = False,
+    must_pass: Sequence[str] = (),
     against: Contradictions | None = None,
 ) -> EditOutcome:
     """Carry out one step on the model at `head`, as far as the gate lets it.
 
     `last`: there is no other way left to make the edit, so that what would be tried again is rejected.
-    `choosy`: there is, and it is taken where the gate takes this one back, or the edit does not hold.
+    `must_pass`: there is, and it is taken where the gate takes this one back, or one of these checks does
+    not pass.
     `against`: what the gate said before of these requests at `head`, if it was asked already.
 
     On any error or interruption, and where the gate takes the step back, the weights are as before.
@@ -135,7 +136,7 @@ def edit_once(
     try:
         made = _make(bench, head, step, gate, against, measure, progress, began, conflicts)
         found = [against.result, *made.findings.results]
-        decision = _settled(step, decide(gate.policy, found), last=last, choosy_of=found if choosy else ())
+        decision = _settled(step, decide(gate.policy, found), last=last, found=found, must_pass=must_pass)
         tell(progress, "decision", action=decision.action, reasons=list(decision.reasons))
         outcome = _outcome(made, against, decision)
         if dry_run or not decision.commits:
@@ -157,11 +158,16 @@ def _take_back(bench: Bench, saved: Mapping[str, Tensor], step: Step) -> None:
 
 
 def _settled(
-    step: Step, decision: Decision, *, last: bool, choosy_of: Sequence[CheckResult] = ()
+    step: Step,
+    decision: Decision,
+    *,
+    last: bool,
+    found: Sequence[CheckResult] = (),
+    must_pass: Sequence[str] = (),
 ) -> Decision:
     """The decision; where it cannot be done: rejected instead. What did not turn out well is tried again."""
-    missed = [one for one in choosy_of if one.check == "efficacy" and one.verdict != "pass"]
-    if choosy_of and (missed or not decision.commits):
+    missed = [one for one in found if one.check in must_pass and one.verdict != "pass"]
+    if must_pass and (missed or not decision.commits):
         reasons = decision.reasons or tuple(f"{one.check}: {one.message}" for one in missed)
         return Decision("retry", reasons)
     nowhere_else = decision.action == "memory" and step.remembers

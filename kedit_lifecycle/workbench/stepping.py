@@ -9,7 +9,7 @@ from kedit_lifecycle.checks.gate import Retry
 from kedit_lifecycle.errors import GateError
 from kedit_lifecycle.ledger.records import VersionRow
 from kedit_lifecycle.progress import Progress
-from kedit_lifecycle.workbench.auto import choose
+from kedit_lifecycle.workbench.auto import choose, must_pass
 from kedit_lifecycle.workbench.editing import Bench, Step, edit_once, settle
 from kedit_lifecycle.workbench.gatekeeping import Gatekeeper
 from kedit_lifecycle.workbench.measuring import Measure
@@ -72,7 +72,7 @@ def _choose_way(
             measure=measure,
             dry_run=dry_run,
             progress=progress,
-            choosy=not last,
+            must_pass=() if last else must_pass(method),
             against=against,
         )
         if outcome.decision.action != "retry":

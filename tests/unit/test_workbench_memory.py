@@ -10,6 +10,7 @@ import pytest
 from tiny_workbench import QUICK, all_fingerprints, broken_for_tilde, requests, tiny_workbench
 
 from kedit_lifecycle.checks.collapse import HealthLimits
+from kedit_lifecycle.checks.collapse.limits import MeasureLimits
 from kedit_lifecycle.checks.gate import Policy, Rule
 from kedit_lifecycle.errors import GateError, RefusedError
 from kedit_lifecycle.facts.request import EditRequest, make_request
@@ -25,6 +26,7 @@ pytestmark = [pytest.mark.unit, pytest.mark.usefixtures("kedit_cache")]
 SERAC: dict[str, Any] = {"method": "serac", "policy": "observe"}
 WILD: dict[str, Any] = {"method": "ft", "config": QUICK["ft"] | {"learning_rate": 3.0}}
 ASKED = "The capital of France is"
+EVERYTHING = MeasureLimits(warn=1e8, fail=1e9)
 
 
 def capital(target: str, subject: str = "France") -> EditRequest:
@@ -281,6 +283,27 @@ def test_auto_keeps_off_weights_whose_checks_warned(tmp_path: Path) -> None:
         assert version is not None
         reasons = version.diagnostics["route"]["reasons"]
         assert any(reason.startswith("drift at v1") for reason in reasons)
+
+
+def test_what_would_wear_the_weights_goes_into_the_memory(tmp_path: Path) -> None:
+    def route(folder: str, limits: HealthLimits) -> tuple[str, list[str]]:
+        with tiny_workbench(tmp_path / folder) as workbench:
+            untouched = all_fingerprints(workbench.model)
+            made = workbench.edit(requests(1)[0], method="auto", policy=Policy(name="mine", limits=limits))
+            assert made.version is not None
+            kept = all_fingerprints(workbench.model) == untouched
+            assert kept == (made.version.operation == "memory")
+            tried = workbench.store.reader.events(kind=ATTEMPT_EVENT)
+            return made.version.operation, [reason for one in tried for reason in one.payload["reasons"]]
+
+    names = ("efficacy", "perplexity", "perplexity_step", "drift", "weight_change")
+    wide = HealthLimits().model_copy(update=dict.fromkeys(names, EVERYTHING))
+    assert route("wide", wide) == ("edit", [])
+    for check in ("perplexity_step", "weight_change"):
+        narrow = wide.model_copy(update={check: MeasureLimits(warn=1e-9, fail=1e9)})
+        operation, reasons = route(check, narrow)
+        assert operation == "memory"
+        assert any(one.startswith(f"{check}:") for one in reasons)
 
 
 def test_a_fact_that_cannot_be_written_stays_in_the_memory(tmp_path: Path) -> None:
