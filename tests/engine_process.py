@@ -26,7 +26,7 @@ CopyStore = Callable[[Path], Path]
 PATIENCE = 120.0  # seconds; a loaded machine takes long to import torch
 SLOW = QUICK["rome"] | {
     "steps": 500,
-    "prefix_lengths": [[12, 200]],
+    "prefix_lengths": [[12, 1000]],
     "stop_loss": 0,
     "stop_probability": None,
     "stop_at_argmax": False,
