@@ -88,6 +88,7 @@ cli = LazyGroup(
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code."""
+    _no_stream_closed()
     _same_bytes_everywhere()
     given = list(sys.argv[1:] if arguments is None else arguments)
     session = Session(store=Path(os.environ.get("KEDIT_STORE") or DEFAULT_STORE), arguments=given)
@@ -156,6 +157,18 @@ def _reader_gone() -> int:
     """The program that read our output has ended: say nothing more, here or at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 141
+
+
+def _no_stream_closed() -> None:
+    """Put nothing's device where a standard stream is closed: else the ledger's file would get its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            found = os.open(os.devnull, os.O_RDWR)
+            if found != number:
+                os.dup2(found, number)
+                os.close(found)
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8"))
 
 
 def _same_bytes_everywhere() -> None:

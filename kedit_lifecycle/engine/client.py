@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
@@ -34,7 +34,9 @@ def _ask(call: Callable[P, calls.Call[T]]) -> Callable[Concatenate[EngineClient,
     return method
 
 
-def _asking(call: Callable[P, calls.Call[T]]) -> Callable[Concatenate[AsyncEngineClient, P], Awaitable[T]]:
+def _asking(
+    call: Callable[P, calls.Call[T]],
+) -> Callable[Concatenate[AsyncEngineClient, P], Coroutine[Any, Any, T]]:
     """The same for `AsyncEngineClient`."""
 
     @wraps(call)

@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 START_SECONDS = 120.0  # a loaded machine takes long to import torch
 SAFE_POINT_SECONDS = 60.0  # that a running job has to come to one, when the engine stops
 _GRACE = 2  # seconds for open connections
-
-
 _LAST_PORT = 65535
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -306,3 +307,18 @@ def test_all_exit_codes_of_errors_are_listed() -> None:
     assert {one.exit_code for one in _every_error()}.issubset(EXIT_CODES)
     assert {StoreError.exit_code, ModelError.exit_code} == {3, 5}
     assert isinstance(program, ModuleType)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closes streams as a POSIX shell does")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_a_closed_stream_is_no_error_and_harms_no_store(rich_store: Path, closed: str) -> None:
+    def run(command: str, streams: str = "") -> subprocess.CompletedProcess[bytes]:
+        words = [sys.executable, "-m", "kedit_lifecycle", *command.split(), "--store", str(rich_store)]
+        return subprocess.run(
+            ["sh", "-c", f"{shlex.join(words)} {streams}"], capture_output=True, check=False
+        )
+
+    for command in ("log", "tag here"):
+        assert run(command, closed).returncode == 0
+    shown = run("verify --deep")
+    assert shown.returncode == 0, shown.stdout

@@ -169,7 +169,7 @@ async def test_answers_about_older_text_are_dropped(shared: EngineProcess) -> No
         screen = await filled(app, pilot, **FRANCE)
         before = screen.live.peek
         screen.form.fill(target="Oslo")
-        await until(pilot, lambda: screen._peek_job is not None or screen.live.peek is not before)
+        await until(pilot, lambda: "peek" in screen.asked or screen.live.peek is not before)
         screen.form.fill(target="Japan")
         await until(pilot, lambda: screen._looked is not None and screen._looked[2] == "Japan")
         await until(pilot, lambda: not screen.live.peeking)

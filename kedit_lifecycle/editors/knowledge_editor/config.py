@@ -76,4 +76,4 @@ TRAINING: Mapping[ModelShape, TrainingSettings] = {
         patience=6,
     ),
 }
-"""What takes about 40 minutes on two cores, by model."""
+"""A recipe for two cores, by model."""

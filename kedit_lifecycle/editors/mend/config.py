@@ -58,4 +58,4 @@ TRAINING: Mapping[ModelShape, TrainingSettings] = {
         checkpoint_every=50,
     ),
 }
-"""What takes about 40 minutes on two cores, by model."""
+"""A recipe for two cores, by model."""

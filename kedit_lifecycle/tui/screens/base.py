@@ -17,7 +17,7 @@ from kedit_lifecycle.tui.actions import Action
 from kedit_lifecycle.tui.happened import changes_store
 
 if TYPE_CHECKING:
-    from kedit_lifecycle.engine.messages import Event
+    from kedit_lifecycle.engine.messages import Event, Job
     from kedit_lifecycle.tui.app import KeditApp
     from kedit_lifecycle.tui.session import Session
 
@@ -51,7 +51,9 @@ class KeditScreen(Vertical):
         super().__init__()
         self.actions = self.ACTIONS
         """What can be done here; a screen whose actions depend on its own state sets its own."""
-        self._doing: dict[str, Coroutine[Any, Any, None]] = {}
+        self._doing: dict[str, Coroutine[Any, Any, Any]] = {}
+        self.asked: dict[str, int] = {}
+        """By kind, the job that `answered` waits for."""
 
     @property
     def kedit(self) -> Session:
@@ -122,6 +124,31 @@ class KeditScreen(Vertical):
         if (number, attempt) != (self.kedit.cursor, self.kedit.attempt):
             self.kedit.cursor, self.kedit.attempt = number, attempt
             self.kedit_app.cursor_moved(self)
+
+    async def answered(self, kind: str, **arguments: Any) -> Job:
+        """The job of this kind once it has ended; the one that was asked for before is cancelled.
+
+        Raises:
+            KeditError: the engine does not take it, or does not answer.
+        """
+        await self.unask(kind)
+        try:
+            job = await self.kedit.submit(kind, **arguments)
+            self.asked[kind] = (
+                job.id
+            )  # stays where a newer one of a group cuts this off, which then cancels it
+            job = await self.kedit.client.wait(job.id)
+        except KeditError:
+            self.asked.pop(kind, None)
+            raise
+        self.asked.pop(kind, None)
+        return job
+
+    async def unask(self, kind: str) -> None:
+        """Nobody waits for the job of this kind any more."""
+        before = self.asked.pop(kind, None)
+        if before is not None:
+            await self.kedit.client.cancel(before)
 
     def work(self, doing: Coroutine[Any, Any, Any], group: str = "work") -> Worker[Any]:
         """Do something that waits for the engine; errors are shown. A newer one of a group ends the older."""

@@ -71,7 +71,6 @@ class AskScreen(KeditScreen):
         self.questions = Questions()
         self.answers: tuple[AnswerView, ...] = ()
         self._asked = ""
-        self._job: int | None = None
         self._note = ""
 
     def compose(self) -> ComposeResult:
@@ -169,16 +168,10 @@ class AskScreen(KeditScreen):
         self.work(self._ask(prompt, self.refs), group="ask")
 
     async def _ask(self, prompt: str, refs: tuple[str, ...]) -> None:
-        before, self._job = self._job, None
-        if before is not None:
-            await self.kedit.client.cancel(before)
         try:
-            job = await self.kedit.submit("ask", prompt=prompt, refs=list(refs))
-            self._job = job.id
-            job = await self.kedit.client.wait(job.id)
-            self._job = None
+            job = await self.answered("ask", prompt=prompt, refs=list(refs))
         except KeditError as error:
-            self._asked, self._job = "", None
+            self._asked = ""
             self._show_asked()
             if isinstance(error, EngineGoneError):
                 raise
@@ -262,15 +255,12 @@ class AskScreen(KeditScreen):
 
     def act_back(self) -> None:
         """Cancel, or leave the line, or return to it."""
-        if self._job is not None:
-            self.work(self._cancel(self._job), group="cancel")
+        if "ask" in self.asked:
+            self.work(self.kedit.client.cancel(self.asked["ask"]), group="cancel")
         elif self.line.has_focus:
             focus(self.pane)
         else:
             focus(self.line)
-
-    async def _cancel(self, job: int) -> None:
-        await self.kedit.client.cancel(job)
 
     def act_write(self) -> None:
         """To the prompt."""

@@ -36,6 +36,12 @@ class Draft:
         return (self.subject, self.prompt, self.target, self.target_true, self.relation)
 
     @property
+    def named(self) -> dict[str, str]:
+        """The fact by names, as the engine takes it, without what is empty."""
+        names = ("subject", "prompt", "target", "target_true", "relation")
+        return {name: value for name, value in zip(names, self.fact, strict=True) if value.strip()}
+
+    @property
     def question(self) -> str:
         """The prompt with the subject in it; empty while they do not fit each other."""
         if not self.subject or not self.prompt or self.misfit:

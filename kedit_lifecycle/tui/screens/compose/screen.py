@@ -51,7 +51,6 @@ class ComposeScreen(KeditScreen):
         self.run: Run | None = None
         self.live = Live()
         self._looked: tuple[str, ...] | None = None
-        self._peek_job: int | None = None
         self._typing: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -153,10 +152,8 @@ class ComposeScreen(KeditScreen):
     async def _conflicts(self, draft: Draft) -> None:
         found, trouble = None, ""
         if draft.question and draft.target.strip():
-            names = ("subject", "prompt", "target", "target_true", "relation")
-            given = dict(zip(names, draft.fact, strict=True))
             try:
-                found = tuple(await self.kedit.client.conflicts(**given))
+                found = tuple(await self.kedit.client.conflicts(**draft.named))
             except EngineGoneError:
                 raise
             except KeditError as error:
@@ -171,9 +168,7 @@ class ComposeScreen(KeditScreen):
 
         advice = None
         if draft.question and draft.target.strip():
-            names = ("subject", "prompt", "target", "target_true", "relation")
-            given = {name: value for name, value in zip(names, draft.fact, strict=True) if value.strip()}
-            job = await self.kedit.run("advise", **given)
+            job = await self.answered("advise", **draft.named)
             advice = Advice.model_validate(job.result) if job.state == "done" else None
         if self._still(draft):
             self.live.advice = advice
@@ -181,9 +176,7 @@ class ComposeScreen(KeditScreen):
 
     async def _peek(self, draft: Draft) -> None:
         """The model's present answer. One that nobody waits for any more is taken out of the queue."""
-        before, self._peek_job = self._peek_job, None
-        if before is not None:
-            await self.kedit.client.cancel(before)
+        await self.unask("peek")
         self.live.peeking = bool(draft.question)
         if not draft.question:
             self.live.peek, self.live.trouble = None, ""
@@ -200,10 +193,7 @@ class ComposeScreen(KeditScreen):
             self._peeked(result, trouble)
 
     async def _peek_result(self, draft: Draft) -> tuple[object, str]:
-        job = await self.kedit.submit("peek", prompt=draft.question, target=draft.target.strip())
-        self._peek_job = job.id
-        job = await self.kedit.client.wait(job.id)
-        self._peek_job = None
+        job = await self.answered("peek", prompt=draft.question, target=draft.target.strip())
         return job.result, job.error.message if job.error else ""
 
     def _peeked(self, result: object, trouble: str) -> None:
