@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -47,10 +48,19 @@ def examples(model: EditableModel) -> Examples:
     return make_examples(model, requests(24), unrelated=[list(range(5, 60))])
 
 
+WHITE = {"blocks": 2, "matrices": "output", "whiten": 8, "tokens": "subject", "last_layer": "linear"}
+
+
 def training(
-    model: EditableModel, examples: Examples, folder: Path, progress: Progress = silent, **settings: Any
+    model: EditableModel,
+    examples: Examples,
+    folder: Path,
+    progress: Progress = silent,
+    *,
+    network: Mapping[str, Any] = MappingProxyType({"blocks": 2}),
+    **settings: Any,
 ) -> Training:
-    what = Mend().trainable(model, {"blocks": 2})
+    what = Mend().trainable(model, network)
     return Training(model, what, examples, TrainingSettings(**QUICK | settings), folder, progress)
 
 
@@ -78,6 +88,47 @@ def test_a_killed_training_ends_as_an_unbroken_one(
     )
     assert again.run().digest == unbroken.digest
     assert seen[0] == step // 2 * 2 + 1
+
+
+def test_white_coordinates_are_measured_once_and_a_killed_training_goes_on_in_them(
+    model: EditableModel, examples: Examples, tmp_path: Path
+) -> None:
+    unbroken = training(model, examples, tmp_path / "unbroken", network=WHITE).run()
+    killed = training(model, examples, tmp_path / "killed", killed_at(3), network=WHITE)
+    with pytest.raises(KilledError):
+        killed.run()
+    stages: list[str] = []
+    report: Progress = lambda stage, *_: stages.append(stage)  # noqa: E731
+    again = training(model, examples, tmp_path / "killed", report, network=WHITE)
+    assert again.run().digest == unbroken.digest
+    assert not [stage for stage in stages if "inputs of the edited weights" in stage]
+    sizes = [value for name, value in unbroken.tensors.items() if name.endswith("size")]
+    assert len(sizes) == 2
+    assert all(float(size) > 0 for size in sizes)
+
+
+def test_without_unrelated_text_the_inputs_are_measured_on_the_prompts(
+    model: EditableModel, tmp_path: Path
+) -> None:
+    bare = make_examples(model, requests(24), unrelated=[])
+    made = training(model, bare, tmp_path, network=WHITE, steps=2).run()
+    assert all(float(value) > 0 for name, value in made.tensors.items() if name.endswith("size"))
+
+
+def test_of_what_must_stay_so_many_are_drawn_and_never_more(model: EditableModel) -> None:
+    some = make_examples(model, requests(24), unrelated=[list(range(5, 60))])
+    example = some.training[0]
+    every = some.to_keep(example, 0, 5)
+    for most in (1, 2, 4):
+        found = some.to_keep(example, 0, 5, most)
+        assert len(found) == min(most, len(every))
+        assert all(one in every for one in found)
+        assert found == some.to_keep(example, 0, 5, most)
+    drawn = [
+        some.to_keep(example, 0, step, 1)[0] in [some.to_keep(example, 0, step)[-1]] for step in range(40)
+    ]
+    assert True in drawn  # no kind is always left out
+    assert False in drawn
 
 
 def test_looking_does_not_change_what_is_learned(

@@ -112,11 +112,27 @@ def test_the_paper_s_recipe_is_a_preset() -> None:
 
 def test_of_the_subject_only_its_last_token_makes_the_update() -> None:
     texts = [EditText((1, 2, 3), (), (4,), subject_last=place) for place in (1, 2)]
-    everything = gradients()
-    assert network().selected(texts, everything) is everything
     subject = MendNetwork(SHAPES, MendNetworkConfig(edit_learning_rate=0.5, rank=2, tokens="subject"))
-    found = subject(texts, subject.selected(texts, gradients()))
+    everything, found = network().updates(texts, gradients()), subject.updates(texts, gradients())
     for name, gradient in gradients().items():
+        assert torch.allclose(everything[name].dense(), -0.5 * gradient.dense(), atol=1e-6)
         for row, place in enumerate((1, 2)):
             expected = -0.5 * gradient.left[row, place][:, None] * gradient.right[row, place]
             assert torch.allclose(found[name].dense()[row], expected, atol=1e-6)
+
+
+def test_a_linear_last_layer_can_take_away_too() -> None:
+    for last, least in (("clamped", 0.0), ("linear", -7.0)):
+        made = network(last_layer=last, hidden_layers=0)
+        with torch.no_grad():
+            for layers in made.stacks.values():
+                layers[-1].bias.fill_(-7.0)  # type: ignore[index]
+        [layer] = made._layers_of["low.up"]
+        assert float(layer(torch.zeros(1, 10), 0).detach().min()) == least
+
+
+def test_inputs_that_are_white_already_are_not_normed_again() -> None:
+    made = network(whiten=2)
+    made.learn_sizes([], gradients())
+    counts = [(int(first.count), int(second.count)) for first, second in made._norms]
+    assert counts == [(0, 10)] * 4

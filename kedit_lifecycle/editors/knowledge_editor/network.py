@@ -12,7 +12,7 @@ from kedit_lifecycle.editors.knowledge_editor.config import GateConfig
 from kedit_lifecycle.editors.knowledge_editor.constraint import KlConstraint
 from kedit_lifecycle.editors.knowledge_editor.gates import GateHead
 from kedit_lifecycle.editors.learned.gradients import Factors
-from kedit_lifecycle.editors.learned.network import EditText, HyperNetwork, subject_tokens
+from kedit_lifecycle.editors.learned.network import EditText, HyperNetwork, module_key
 
 
 class GateNetwork(HyperNetwork):
@@ -29,28 +29,23 @@ class GateNetwork(HyperNetwork):
         config: GateConfig,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        self._tokens = config.tokens
+        super().__init__(shapes, config)
         self._validation_keep_weight = config.validation_keep_weight
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.conditioner = Conditioner(
                 embed, table.shape[1], lstm_width=config.lstm_width, width=config.condition_width
             )
-            heads = {_key(tensor): GateHead(*shape, config) for tensor, shape in shapes.items()}
+            heads = {module_key(tensor): GateHead(*shape, config) for tensor, shape in shapes.items()}
         self.conditioner.measure(table)
         self.heads = nn.ModuleDict(heads)
         self.constraint = KlConstraint(config)
 
     def head(self, tensor: str) -> GateHead:
         """The gate of one weight."""
-        head = self.heads[_key(tensor)]
+        head = self.heads[module_key(tensor)]
         assert isinstance(head, GateHead)
         return head
-
-    def selected(self, texts: Sequence[EditText], gradients: Mapping[str, Factors]) -> Mapping[str, Factors]:
-        """The subject's last token alone, or all, as the settings say."""
-        return gradients if self._tokens == "all" else subject_tokens(texts, gradients)
 
     def forward(self, texts: Sequence[EditText], gradients: Mapping[str, Factors]) -> dict[str, Factors]:
         """The update of each tensor, by rows, of rank tokens + 1."""
@@ -78,8 +73,3 @@ class GateNetwork(HyperNetwork):
         """Anneal the margin while edits succeed, in their own words and in others."""
         found = [scores[name] for name in ("es", "ps") if name in scores]
         self.constraint.anneal(sum(found) / len(found) if found else 0.0)
-
-
-def _key(tensor: str) -> str:
-    """A module's name may have no dots."""
-    return tensor.replace(".", "/")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
 import torch
 from pydantic import Field, ValidationError
@@ -77,7 +77,7 @@ class LearnedEditor(Editor[ConfigT]):
         """
         default = self.networks.get(_shape(model), self.published_network)
         config = self._checked({**default.model_dump(), **(settings or {})})
-        layers, tensors = last_layers(model, config.blocks, config.above)
+        layers, tensors = last_layers(model, config.blocks, config.above, config.matrices)
         values = config.model_dump(mode="json")
         return Trainable(self.name, self.network(model, tensors, values), tensors, layers, values)
 
@@ -167,11 +167,13 @@ def _shape(model: EditableModel) -> ModelShape:
     return model.architecture.family, model.layer_count, model.network.config.hidden_size
 
 
-def last_layers(model: EditableModel, blocks: int, above: int = 0) -> tuple[tuple[int, ...], tuple[str, ...]]:
+def last_layers(
+    model: EditableModel, blocks: int, above: int = 0, which: Literal["all", "output"] = "all"
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """The last so many layers below the `above` highest ones, and the matrices of their MLPs."""
     count = max(1, model.layer_count - above)
     layers = tuple(range(max(0, count - blocks), count))
-    return layers, mlp_weights(model, layers)
+    return layers, mlp_weights(model, layers, which)
 
 
 def _encoded(model: EditableModel, request: EditRequest) -> Example:
@@ -194,7 +196,7 @@ def _update(
     if not _finite(gradients):
         return None
     with torch.no_grad():
-        update: dict[str, Factors] = network([example.text], network.selected([example.text], gradients))
+        update = network.updates([example.text], gradients)
     return update if _finite(update) else None
 
 

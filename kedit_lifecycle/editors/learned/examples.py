@@ -69,11 +69,13 @@ class Examples:
         """The examples of one step: the same for the same seed and step, whatever was drawn before."""
         return random.Random(f"{seed}:{step}").sample(self.training, min(size, len(self.training)))
 
-    def to_keep(self, example: Example, seed: int, step: int) -> list[tuple[tuple[int, ...], list[int]]]:
+    def to_keep(
+        self, example: Example, seed: int, step: int, at_most: int = 4
+    ) -> list[tuple[tuple[int, ...], list[int]]]:
         """Rows that an edit must leave alone, and the positions at which each is compared.
 
         One is a neighbor with the same true answer, one the same relation of another subject (the hard
-        negative), one any other fact, one unrelated text.
+        negative), one any other fact, one unrelated text; if these are too many, some are drawn.
         """
         draw = random.Random(f"{seed}:{step}:{example.request.digest}")
         rows = []
@@ -90,7 +92,7 @@ class Examples:
             start = CHUNK * draw.randrange(max(1, len(text) // CHUNK))
             chunk = text[start : start + CHUNK]
             found.append((chunk, list(range(max(0, len(chunk) - READ), len(chunk)))))
-        return found
+        return found if len(found) <= at_most else draw.sample(found, at_most)
 
 
 def _relation(request: EditRequest) -> str:

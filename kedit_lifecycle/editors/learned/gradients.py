@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -42,8 +42,12 @@ class Factors:
         return self.left.transpose(1, 2) @ self.right
 
 
-def mlp_weights(model: EditableModel, layers: Sequence[int]) -> tuple[str, ...]:
+def mlp_weights(
+    model: EditableModel, layers: Sequence[int], which: Literal["all", "output"] = "all"
+) -> tuple[str, ...]:
     """Names of the matrices of these layers' MLPs, in the model's order."""
+    if which == "output":
+        return tuple(model.architecture.mlp_down_weight(layer) for layer in layers)
     found = []
     for layer in layers:
         path = f"{model.architecture.layers}.{layer}.{model.architecture.mlp}"

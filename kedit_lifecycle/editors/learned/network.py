@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
 from kedit_lifecycle.editors.learned.gradients import Factors
+from kedit_lifecycle.editors.learned.settings import NetworkConfig
+from kedit_lifecycle.editors.learned.whitening import Whitening
 
 
 @dataclass(frozen=True)
@@ -36,18 +38,56 @@ def subject_tokens(texts: Sequence[EditText], gradients: Mapping[str, Factors]) 
 
 
 class HyperNetwork(nn.Module, ABC):
-    """Trained by `training.train`. Its parameters and buffers are the artefact's tensors."""
+    """Trained by `training.train`. Its parameters and buffers are the artefact's tensors.
+
+    `shapes` are (d_in, d_out) of each edited weight. What a subclass is given and gives is of the tokens,
+    and in the coordinates, that the settings name; `updates` brings it back to the weights'.
+    """
+
+    def __init__(self, shapes: Mapping[str, tuple[int, int]], config: NetworkConfig) -> None:
+        super().__init__()
+        self._tokens = config.tokens
+        self.whitenings = nn.ModuleDict(
+            {module_key(tensor): Whitening(width, config.whiten) for tensor, (width, _) in shapes.items()}
+            if config.whiten
+            else {}
+        )
+
+    @property
+    def whitens(self) -> bool:
+        """Whether the second moments of the weights' inputs are to be measured before training."""
+        return len(self.whitenings) > 0
+
+    def whitening(self, tensor: str) -> Whitening:
+        """That of one weight's inputs."""
+        return cast("Whitening", self.whitenings[module_key(tensor)])
+
+    def updates(self, texts: Sequence[EditText], gradients: Mapping[str, Factors]) -> dict[str, Factors]:
+        """The update of each tensor, by the rows of the gradients: W' = W + Σ_r left_r right_rᵀ."""
+        chosen = self._chosen(texts, gradients)
+        found: dict[str, Factors] = self(texts, self._entered(chosen))
+        if not self.whitens:
+            return found
+        return {name: self.whitening(name).leave(one, chosen[name]) for name, one in found.items()}
+
+    def learn_sizes(self, texts: Sequence[EditText], gradients: Mapping[str, Factors]) -> None:
+        """Take note of a training batch's gradients, before they are used."""
+        self.observe(self._entered(self._chosen(texts, gradients)))
+
+    def _chosen(self, texts: Sequence[EditText], gradients: Mapping[str, Factors]) -> Mapping[str, Factors]:
+        return gradients if self._tokens == "all" else subject_tokens(texts, gradients)
+
+    def _entered(self, chosen: Mapping[str, Factors]) -> Mapping[str, Factors]:
+        if not self.whitens:
+            return chosen
+        return {name: self.whitening(name).enter(one) for name, one in chosen.items()}
 
     @abstractmethod
     def forward(self, texts: Sequence[EditText], gradients: Mapping[str, Factors]) -> dict[str, Factors]:
-        """The update of each tensor, by the rows of the gradients: W' = W + Σ_r left_r right_rᵀ."""
-
-    def selected(self, texts: Sequence[EditText], gradients: Mapping[str, Factors]) -> Mapping[str, Factors]:
-        """The tokens whose factors this network takes; all of them unless it says otherwise."""
-        return gradients
+        """The update of each tensor: row r answers to token r of the gradients, rows beyond them to none."""
 
     def observe(self, gradients: Mapping[str, Factors]) -> None:
-        """Take note of a training batch's gradients, before they are used."""
+        """Take in the statistics of a batch, as `forward` is given it."""
 
     def groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """The parameters as an optimiser takes them."""
@@ -66,3 +106,8 @@ class HyperNetwork(nn.Module, ABC):
     def validation_loss(self, nll: Tensor, kl: Tensor) -> Tensor:
         """What the best validation has least of: the objective, unless that changes as training goes on."""
         return self.objective(nll, kl)
+
+
+def module_key(tensor: str) -> str:
+    """A tensor's name, as that of a module, which may have no dots."""
+    return tensor.replace(".", "/")

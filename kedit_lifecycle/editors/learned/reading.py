@@ -61,18 +61,21 @@ def step_losses(
     seed: int,
     step: int,
     enough: float = 0.0,
+    kept: int = 4,
 ) -> StepLosses:
     """Edit each example of a batch on its own, and read its prompts and what must stay.
 
     An answer whose NLL is below `enough` counts as that much, and has no gradient.
     """
     texts = [one.text for one in batch]
-    gradients = network.selected(texts, edit_gradients(upper, tensors, [one.edit.new for one in batch]))
+    gradients = edit_gradients(upper, tensors, [one.edit.new for one in batch])
     if network.training:  # what is held out for validation is no statistic of training
-        network.observe(gradients)
-    updates = network(texts, gradients)
+        network.learn_sizes(texts, gradients)
+    updates = network.updates(texts, gradients)
     answers, answer_of = _answers(batch, seed, step)
-    keep = [(place, *row) for place, one in enumerate(batch) for row in examples.to_keep(one, seed, step)]
+    keep = [
+        (place, *row) for place, one in enumerate(batch) for row in examples.to_keep(one, seed, step, kept)
+    ]
     rows = [answer.ids[:-1] for answer in answers] + [ids for _, ids, _ in keep]
     owner = torch.tensor(answer_of + [place for place, _, _ in keep], device=upper.model.device)
     with updated(upper.model, _of_rows(updates, owner)):
@@ -110,8 +113,8 @@ def preferences(
     if not kept:
         return {}
     texts = [one.text for one in kept]
-    gradients = network.selected(texts, edit_gradients(upper, tensors, [one.edit.new for one in kept]))
-    updates = network(texts, gradients)
+    gradients = edit_gradients(upper, tensors, [one.edit.new for one in kept])
+    updates = network.updates(texts, gradients)
     asked: list[tuple[str, int, Asked]] = []
     for place, example in enumerate(kept):
         asked.append(("edit", place, example.edit))

@@ -14,6 +14,16 @@ class NetworkConfig(EditorConfig):
 
     blocks: int = Field(default=3, ge=1, description="the last so many blocks, whose MLP matrices are edited")
     above: int = Field(default=0, ge=0, description="blocks above those, which stay as they are")
+    matrices: Literal["all", "output"] = Field(
+        default="all",
+        description="of each block's MLP: all, as published, or its output's (as ROME)",
+    )
+    whiten: int = Field(
+        default=0,
+        ge=0,
+        description="so many of the strongest directions of each weight's inputs are evened out, so that one "
+        "edit's input has nothing of another's (as ROME's C⁻¹); 0: none, as published",
+    )
     tokens: Literal["all", "subject"] = Field(
         default="all",
         description="whose part of the gradient makes the update: all tokens of prompt and answer, as "
@@ -30,6 +40,13 @@ class TrainingSettings(BaseModel):
     batch: int = Field(default=8, ge=1, description="edits in one pass, each made on its own")
     accumulate: int = Field(default=1, ge=1, description="passes whose gradients make one step")
     learning_rate: float = Field(default=3e-4, gt=0, description="Adam's")
+    keep: int = Field(
+        default=4,
+        ge=1,
+        le=4,
+        description="texts in one pass that an edit must leave alone, of the four kinds: a neighbor, the "
+        "same relation of another subject, any other fact, unrelated text",
+    )
     enough: float = Field(
         default=0.0,
         ge=0,

@@ -27,6 +27,7 @@ from kedit_lifecycle.editors.learned.network import HyperNetwork
 from kedit_lifecycle.editors.learned.reading import edit_gradients, preferences, step_losses
 from kedit_lifecycle.editors.learned.settings import TrainingSettings
 from kedit_lifecycle.editors.learned.upper import UpperLayers
+from kedit_lifecycle.editors.learned.whitening import second_moments
 from kedit_lifecycle.errors import EditFailedError
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.progress import Progress, silent, tell
@@ -85,6 +86,7 @@ class Training:
         with self._model.unedited():
             self._upper.prepare(self._examples.texts(), self._progress)
             if not (resume and self._resumed()):
+                self._measure_inputs()
                 self._warm_up()
             while self._standing.step < self._settings.steps and not self._standing.stopped:
                 self._one_step()
@@ -106,11 +108,19 @@ class Training:
         restore_optimiser(self._optimiser, tensors)
         return True
 
+    def _measure_inputs(self) -> None:
+        if not self._network.whitens:
+            return
+        texts = self._examples.unrelated or [one.text.prompt for one in self._examples.training]
+        found = second_moments(self._model, self._what.tensors, texts, self._progress)
+        for tensor, second_moment in found.items():
+            self._network.whitening(tensor).measure(second_moment)
+
     def _warm_up(self) -> None:
         for place in range(self._settings.warm_up):
             batch = self._examples.batches(self._settings.batch, self._settings.seed, -1 - place)
             found = edit_gradients(self._upper, self._what.tensors, [one.edit.new for one in batch])
-            self._network.observe(self._network.selected([one.text for one in batch], found))
+            self._network.learn_sizes([one.text for one in batch], found)
             self._progress("gathering statistics of gradients", place + 1, self._settings.warm_up)
 
     def _one_step(self) -> None:
@@ -130,6 +140,7 @@ class Training:
                     settings.seed,
                     place,
                     settings.enough,
+                    settings.keep,
                 )
                 objective = self._network.objective(found.nll, found.kl) / settings.accumulate
             self._accelerator.backward(objective)

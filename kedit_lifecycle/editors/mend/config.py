@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import Field
 
@@ -18,6 +19,10 @@ class MendNetworkConfig(NetworkConfig):
     )
     hidden_layers: int = Field(
         default=1, ge=0, description="layers before the last one, as wide as the factors"
+    )
+    last_layer: Literal["clamped", "linear"] = Field(
+        default="clamped",
+        description="as published its output is only ever added to, like that of the layers before; or not",
     )
     edit_learning_rate: float = Field(
         default=1e-4, gt=0, description="α at the start; each tensor has its own, and it is learned"
@@ -43,16 +48,29 @@ PUBLISHED_TRAINING = TrainingSettings(
 )
 """The authors' config/alg/mend.yaml and config/config.yaml; their steps are passes, ten to one of these."""
 
-NETWORKS: Mapping[ModelShape, MendNetworkConfig] = {("llama", 30, 576): MendNetworkConfig(rank=128)}
+NETWORKS: Mapping[ModelShape, MendNetworkConfig] = {
+    ("llama", 30, 576): MendNetworkConfig(
+        blocks=6,
+        above=16,
+        matrices="output",
+        tokens="subject",
+        whiten=64,
+        rank=128,
+        last_layer="linear",
+        edit_learning_rate=0.3,
+        rate_learning_rate=3e-3,
+    ),
+}
 """What trains on two cores, by model; elsewhere it is as published."""
 
 TRAINING_ELSEWHERE = TrainingSettings(learning_rate=1e-4, clip=100.0, enough=0.3)
 TRAINING: Mapping[ModelShape, TrainingSettings] = {
     ("llama", 30, 576): TrainingSettings(
-        steps=1200,
-        learning_rate=1e-4,
+        steps=1000,
+        learning_rate=5e-4,
         clip=100.0,
-        enough=0.3,
+        keep=2,
+        enough=0.1,
         validate_every=100,
         validation_edits=64,
         checkpoint_every=50,

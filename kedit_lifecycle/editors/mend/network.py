@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kedit_lifecycle.editors.learned.gradients import Factors
-from kedit_lifecycle.editors.learned.network import EditText, HyperNetwork, subject_tokens
+from kedit_lifecycle.editors.learned.network import EditText, HyperNetwork
 from kedit_lifecycle.editors.mend.config import MendNetworkConfig
 
 _SMALLEST_DEVIATION = 1e-7
@@ -18,11 +18,13 @@ _SMALLEST_DEVIATION = 1e-7
 class LowRankLayer(nn.Module):
     """x + max(0, s_ℓ ⊙ (U V x + b) + o_ℓ), with U = 0 at the start: the identity (eq. 3).
 
-    `max` passes its gradient at 0, as the clamp it is; a ReLU would never leave the identity.
+    `max` passes its gradient at 0, as the clamp it is; a ReLU would never leave the identity. A
+    `linear` layer is without it: one that can take away as well as add.
     """
 
-    def __init__(self, width: int, rank: int, tensors: int) -> None:
+    def __init__(self, width: int, rank: int, tensors: int, *, linear: bool = False) -> None:
         super().__init__()
+        self._linear = linear
         self.down = nn.Parameter(torch.empty(rank, width))  # V
         self.up = nn.Parameter(torch.zeros(width, rank))  # U
         self.bias = nn.Parameter(torch.zeros(width))
@@ -33,7 +35,8 @@ class LowRankLayer(nn.Module):
     def forward(self, values: Tensor, tensor: int) -> Tensor:
         """Of factors (…, width) of one tensor."""
         inner = (values @ self.down.T) @ self.up.T + self.bias
-        return values + (self.scale[tensor] * inner + self.shift[tensor]).clamp(min=0)
+        added = self.scale[tensor] * inner + self.shift[tensor]
+        return values + (added if self._linear else added.clamp(min=0))
 
 
 class RunningNorm(nn.Module):
@@ -78,7 +81,7 @@ class MendNetwork(HyperNetwork):
     def __init__(
         self, shapes: Mapping[str, tuple[int, int]], config: MendNetworkConfig, seed: int = 0
     ) -> None:
-        super().__init__()
+        super().__init__(shapes, config)
         self._config = config
         self._shapes = dict(shapes)  # tensor -> (d_in, d_out)
         self._tensors = list(shapes)
@@ -97,19 +100,20 @@ class MendNetwork(HyperNetwork):
 
     def _layers(self, width: int, tensors: int) -> list[LowRankLayer]:
         rank = min(self._config.rank, max(1, width // 2))
-        return [LowRankLayer(width, rank, tensors) for _ in range(self._config.hidden_layers + 1)]
-
-    def selected(self, texts: Sequence[EditText], gradients: Mapping[str, Factors]) -> Mapping[str, Factors]:
-        """The subject's last token alone, (rows, 1, width), or all, as the settings say."""
-        return gradients if self._config.tokens == "all" else subject_tokens(texts, gradients)
+        hidden = [LowRankLayer(width, rank, tensors) for _ in range(self._config.hidden_layers)]
+        return [*hidden, LowRankLayer(width, rank, tensors, linear=self._config.last_layer == "linear")]
 
     def observe(self, gradients: Mapping[str, Factors]) -> None:
-        """Take the factors of every token that has a gradient into the running statistics."""
+        """Take the factors of every token that has a gradient into the running statistics.
+
+        Inputs that are white already stay as they are.
+        """
         for place, tensor in enumerate(self._tensors):
             factors = gradients[tensor]
             live = factors.left.ne(0).any(dim=2)  # (rows, tokens)
             if live.any():
-                self._norms[place][0].observe(factors.right[live])
+                if not self.whitens:
+                    self._norms[place][0].observe(factors.right[live])
                 self._norms[place][1].observe(factors.left[live])
 
     def forward(self, texts: Sequence[EditText], gradients: Mapping[str, Factors]) -> dict[str, Factors]:

@@ -20,6 +20,8 @@ from kedit_lifecycle.errors import EditFailedError, UsageError
 from kedit_lifecycle.models.delta import TensorUpdate, replay
 from kedit_lifecycle.progress import Progress, silent, tell
 
+_CAUSAL = ("above", "matrices", "whiten", "tokens")
+
 
 class FamilyEditor:
     """KnowledgeEditor for one classifier or sequence-to-sequence model.
@@ -30,6 +32,14 @@ class FamilyEditor:
     """
 
     def __init__(self, family: Family, config: GateConfig, seed: int = 0) -> None:
+        """Fresh gates for a family's weights.
+
+        Raises:
+            UsageError: a setting that only `kedit train` knows.
+        """
+        causal = [name for name in _CAUSAL if getattr(config, name) != GateConfig.model_fields[name].default]
+        if causal:
+            raise UsageError(f"{', '.join(causal)}: only for causal models, by `kedit train`")
         self.family = family
         self.tensors = family.tensors(config.blocks)
         embedding = family.network.get_input_embeddings()

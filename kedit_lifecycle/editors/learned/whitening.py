@@ -1,0 +1,115 @@
+"""Coordinates in which a weight's inputs are even: there the input of one edit is nearly no other's.
+
+A rank-one update δ̃ ũᵀ answers an input x by how much of ũ is in it. The inputs of a language model's MLP
+share a few strong directions, so that every input has some of every other. C^(-1/2), with C the second moment
+of the inputs over unrelated text, evens them out; it is the C that ROME (Meng et al. 2022, eq. 2) whitens its
+keys with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kedit_lifecycle.editors.learned.gradients import Factors, module_of
+from kedit_lifecycle.models.editable import EditableModel
+from kedit_lifecycle.models.tokens import pad_batch
+from kedit_lifecycle.progress import Progress, silent
+
+_TOGETHER = 16  # texts
+SMALLEST = 0.25
+"""Of the typical size: an input smaller than this counts as this, or its update would be a blow to others."""
+
+
+class Whitening(nn.Module):
+    """x̃ = x + Q ((g − 1) ⊙ Qᵀ x): the `rank` strongest directions Q, made as strong as the weakest of them.
+
+    The matrix T is symmetric, so ΔW̃ x̃ = (ΔW̃ T) x: an update found in these coordinates is brought back by
+    the same T. Until it was measured it changes nothing.
+    """
+
+    directions: Tensor
+    gains: Tensor
+    size: Tensor
+
+    def __init__(self, width: int, rank: int) -> None:
+        super().__init__()
+        rank = min(rank, width)
+        self.register_buffer("directions", torch.zeros(width, rank))
+        self.register_buffer("gains", torch.ones(rank))
+        self.register_buffer("size", torch.zeros(()))  # root of the mean ‖x̃‖²
+
+    @torch.no_grad()
+    def measure(self, second_moment: Tensor) -> None:
+        """Take C, the mean of x xᵀ, (width, width)."""
+        values, vectors = torch.linalg.eigh(second_moment.double().cpu())
+        rank = self.directions.shape[1]
+        strongest, directions = values.flip(0)[:rank].clamp(min=1e-12), vectors.flip(1)[:, :rank]
+        weakest = strongest[-1]
+        self.directions.copy_(directions)
+        self.gains.copy_((weakest / strongest).sqrt())
+        self.size.copy_((values.sum() - (strongest - weakest).sum()).clamp(min=1e-12).sqrt())
+
+    def forward(self, values: Tensor) -> Tensor:
+        """T x, of inputs (…, width)."""
+        return values + ((values @ self.directions) * (self.gains - 1)) @ self.directions.T
+
+    def enter(self, gradient: Factors) -> Factors:
+        """The gradient's inputs in these coordinates, each with a mean square of 1."""
+        if self.size == 0:
+            return gradient
+        white = self(gradient.right)
+        return Factors(gradient.left, white * (white.shape[2] ** 0.5 / self._sizes(white)))
+
+    def leave(self, update: Factors, gradient: Factors) -> Factors:
+        """An update that was found there, as one of the weight.
+
+        `gradient` is what `enter` was given: row r of the update answers the r-th input as if it had a size
+        of 1; rows beyond (an offset) answer an input of typical size so.
+        """
+        if self.size == 0:
+            return update
+        sizes = self._sizes(self(gradient.right))
+        beyond = update.right.shape[1] - sizes.shape[1]
+        sizes = torch.cat([sizes, self.size.expand(len(sizes), beyond, 1)], dim=1)
+        return Factors(update.left, self(update.right) / (sizes * update.right.shape[2] ** 0.5))
+
+    def _sizes(self, white: Tensor) -> Tensor:
+        sizes: Tensor = white.norm(dim=2, keepdim=True)
+        return sizes.clamp(min=SMALLEST * float(self.size))
+
+
+@torch.no_grad()
+def second_moments(
+    model: EditableModel,
+    tensors: Sequence[str],
+    texts: Sequence[Sequence[int]],
+    progress: Progress = silent,
+) -> dict[str, Tensor]:
+    """Mean of x xᵀ over every token of some texts, (d_in, d_in) float32; x is what a module reads."""
+    sums: dict[str, Tensor] = {}
+    counted = 0
+
+    def look(tensor: str, arguments: tuple[Any, ...]) -> None:
+        read = arguments[0][live].float()
+        found = (read.T @ read).cpu()
+        sums[tensor] = sums[tensor] + found if tensor in sums else found
+
+    with contextlib.ExitStack() as stack:
+        for tensor in tensors:
+            hook = module_of(model, tensor).register_forward_pre_hook(
+                lambda _, arguments, name=tensor: look(name, arguments)
+            )
+            stack.callback(hook.remove)
+        for start in range(0, len(texts), _TOGETHER):
+            ids, mask = pad_batch(texts[start : start + _TOGETHER], model.pad_id, model.device)
+            live = mask.bool()
+            model.hidden_states(ids, mask)
+            counted += int(live.sum())
+            done = min(start + _TOGETHER, len(texts))
+            progress("reading the inputs of the edited weights", done, len(texts))
+    return {tensor: total / counted for tensor, total in sums.items()}
