@@ -126,7 +126,7 @@ def test_what_has_ended_is_not_cancelled(client: EngineClient) -> None:
 def test_what_is_made_at_the_first_edit_is_told_and_can_be_cancelled(store: Path, tmp_path: Path) -> None:
     with engine_on(store, KEDIT_CACHE=str(tmp_path / "cache")) as engine, engine.client() as mine:
         after = mine.info().event
-        config = SLOW | {"covariance": True, "second_moment_tokens": 200_000}
+        config = QUICK["rome"] | {"covariance": True, "second_moment_tokens": 200_000}
         job = mine.submit("edit", **fact(2, config=config))
         until(mine.events(after), lambda event: "sampling" in str(event.data.get("stage")))
         assert mine.job(job.id).stage == "sampling text from the base model"

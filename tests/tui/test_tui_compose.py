@@ -89,9 +89,9 @@ async def test_what_is_known_is_suggested_while_one_types(shared: EngineProcess)
         screen = compose_of(app)
         await pilot.press(*"Burundi", "tab", *"The currency used in {} is the")
         assert screen.form.field("prompt").value == "The currency used in {} is the"
-        paraphrases = screen.form.picks("paraphrases")
-        await until(pilot, lambda: paraphrases.picked and screen.form.field("target").choices)
-        assert screen.form.picks("neighborhood").picked
+        paraphrases, neighbors = (screen.form.picks(name) for name in ("paraphrases", "neighborhood"))
+        target = screen.form.field("target")
+        await until(pilot, lambda: paraphrases.picked and neighbors.picked and target.choices)
         await press(pilot, "tab", "down", "tab", "down", "tab", "down")
         draft = screen.form.draft
         assert draft.target == screen.form.field("target").choices[0] != "franc"
