@@ -30,13 +30,13 @@ class Choice:
     methods: tuple[str, ...]
     reasons: tuple[str, ...]
 
-    def as_json(self, method: str) -> dict[str, Any]:
-        """What a version says of its route."""
+    def as_json(self, method: str, failed: Sequence[str] = ()) -> dict[str, Any]:
+        """What a version says of its route; `failed` says of each method tried before why it was not it."""
         return {
             "chosen_by": Auto.name,
             "method": method,
             "order": list(self.methods),
-            "reasons": list(self.reasons),
+            "reasons": [*self.reasons, *failed],
         }
 
 

@@ -59,10 +59,11 @@ def _choose_way(
 ) -> EditOutcome:
     against = gate.before(head, step.requests)
     choice = choose(bench.store.reader, head, step.requests, against)
+    failed: list[str] = []
     for place, method in enumerate(choice.methods):
         editor = find_method(method)
         config = settle(editor, bench, None)
-        way = replace(step, editor=editor, config=config, route=choice.as_json(method))
+        way = replace(step, editor=editor, config=config, route=choice.as_json(method, failed))
         last = place == len(choice.methods) - 1
         outcome = edit_once(
             bench,
@@ -77,6 +78,7 @@ def _choose_way(
         )
         if outcome.decision.action != "retry":
             break
+        failed.append(f"{method} was tried: {'; '.join(outcome.decision.reasons)}")
     return outcome
 
 

@@ -294,7 +294,11 @@ def test_what_would_wear_the_weights_goes_into_the_memory(tmp_path: Path) -> Non
             kept = all_fingerprints(workbench.model) == untouched
             assert kept == (made.version.operation == "memory")
             tried = workbench.store.reader.events(kind=ATTEMPT_EVENT)
-            return made.version.operation, [reason for one in tried for reason in one.payload["reasons"]]
+            reasons = [reason for one in tried for reason in one.payload["reasons"]]
+            said = made.version.diagnostics["route"]["reasons"]
+            assert all(any(reason in one for one in said) for reason in reasons)
+            assert any("was tried" in one for one in said) == bool(reasons)
+            return made.version.operation, reasons
 
     names = ("efficacy", "perplexity", "perplexity_step", "drift", "weight_change")
     wide = HealthLimits().model_copy(update=dict.fromkeys(names, EVERYTHING))
