@@ -17,18 +17,42 @@ LONG_TARGET = 8
 """Words: a longer answer is a text to give back, which a memory does, and no single value to write."""
 LARGE_BATCH = 256
 """Facts at once that are more than the weights of a small model take well."""
-BUDGET_CHECKS = ("perplexity", "drift", "weight_change", "retention")
-"""Whose warnings say that the weights have had what they can take."""
+WEAR_CHECKS = ("perplexity", "drift", "retention")
+"""Whose warnings say that the model has suffered."""
+BUDGET_CHECKS = (*WEAR_CHECKS, "weight_change")
+"""Whose warnings say that the weights have had enough; how far they moved is a sign, not yet a harm."""
 OWN_CHECKS = ("perplexity_step",)
 """Whose warnings say that one edit alone takes too much of that."""
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The methods to try, in order, and why the first stands first."""
+class Way:
+    """A method to try, and the checks that its candidate has to pass, or the next way is taken."""
 
-    methods: tuple[str, ...]
+    method: str
+    must_pass: tuple[str, ...] = ()
+
+
+SPARING = Way(WEIGHT_METHOD, ("efficacy", *OWN_CHECKS, *BUDGET_CHECKS))
+"""The weights as long as nothing warns: they are left before they are worn, not after."""
+REMEMBERED = Way(Serac.name, ("efficacy",))
+NEEDED = Way(WEIGHT_METHOD, ("efficacy", *OWN_CHECKS, *WEAR_CHECKS))
+"""The weights for a fact that the memory does not hold: as long as the model does not suffer."""
+KEPT = Way(Serac.name)
+"""The memory all the same: nothing else is left."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The ways to try, in order, and why the first stands first."""
+
+    ways: tuple[Way, ...]
     reasons: tuple[str, ...]
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Of the ways, in order."""
+        return tuple(way.method for way in self.ways)
 
     def as_json(self, method: str, failed: Sequence[str] = ()) -> dict[str, Any]:
         """What a version says of its route; `failed` says of each method tried before why it was not it."""
@@ -46,21 +70,12 @@ def choose(
     """Weights first, unless something speaks for the memory; the other one is tried where the first fails.
 
     For the memory speak: long targets, a large batch, a fact that takes the place of another, and weights
-    whose checks warned at `head`. What sends a candidate the other way is `must_pass`.
+    whose checks warned at `head`.
     """
     reasons = [*_of_requests(requests), *_of_replacing(against), *_of_weights(reader, head)]
     if reasons:
-        return Choice((Serac.name, WEIGHT_METHOD, Serac.name), tuple(reasons))
-    return Choice((WEIGHT_METHOD, Serac.name), ("the weights have room",))
-
-
-def must_pass(method: str) -> tuple[str, ...]:
-    """The checks that send a fact the other way where a method's candidate does not pass them.
-
-    So the weights are left before they are worn, not after: an edit that would take them over the limits
-    goes into the memory.
-    """
-    return ("efficacy",) if method == Serac.name else ("efficacy", *OWN_CHECKS, *BUDGET_CHECKS)
+        return Choice((REMEMBERED, NEEDED, KEPT), tuple(reasons))
+    return Choice((SPARING, REMEMBERED, NEEDED, KEPT), ("the weights have room",))
 
 
 def _of_requests(requests: Sequence[EditRequest]) -> list[str]:

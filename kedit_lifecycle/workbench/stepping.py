@@ -9,7 +9,7 @@ from kedit_lifecycle.checks.gate import Retry
 from kedit_lifecycle.errors import GateError
 from kedit_lifecycle.ledger.records import VersionRow
 from kedit_lifecycle.progress import Progress
-from kedit_lifecycle.workbench.auto import choose, must_pass
+from kedit_lifecycle.workbench.auto import choose
 from kedit_lifecycle.workbench.editing import Bench, Step, edit_once, settle
 from kedit_lifecycle.workbench.gatekeeping import Gatekeeper
 from kedit_lifecycle.workbench.measuring import Measure
@@ -60,11 +60,10 @@ def _choose_way(
     against = gate.before(head, step.requests)
     choice = choose(bench.store.reader, head, step.requests, against)
     failed: list[str] = []
-    for place, method in enumerate(choice.methods):
-        editor = find_method(method)
+    for tried in choice.ways:
+        editor = find_method(tried.method)
         config = settle(editor, bench, None)
-        way = replace(step, editor=editor, config=config, route=choice.as_json(method, failed))
-        last = place == len(choice.methods) - 1
+        way = replace(step, editor=editor, config=config, route=choice.as_json(tried.method, failed))
         outcome = edit_once(
             bench,
             head,
@@ -73,12 +72,12 @@ def _choose_way(
             measure=measure,
             dry_run=dry_run,
             progress=progress,
-            must_pass=() if last else must_pass(method),
+            must_pass=tried.must_pass,
             against=against,
         )
         if outcome.decision.action != "retry":
             break
-        failed.append(f"{method} was tried: {'; '.join(outcome.decision.reasons)}")
+        failed.append(f"{tried.method} was tried: {'; '.join(outcome.decision.reasons)}")
     return outcome
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from tiny_workbench import QUICK, all_fingerprints, broken_for_tilde, requests, 
 from kedit_lifecycle.checks.collapse import HealthLimits
 from kedit_lifecycle.checks.collapse.limits import MeasureLimits
 from kedit_lifecycle.checks.gate import Policy, Rule
+from kedit_lifecycle.editors.fine_tuning import FineTuning, FineTuningConfig
 from kedit_lifecycle.errors import GateError, RefusedError
 from kedit_lifecycle.facts.request import EditRequest, make_request
 from kedit_lifecycle.ledger.verify import verify
-from kedit_lifecycle.workbench import Workbench
+from kedit_lifecycle.workbench import Workbench, auto
 from kedit_lifecycle.workbench.asking import target_probability
 from kedit_lifecycle.workbench.attempts import ATTEMPT_EVENT
 from kedit_lifecycle.workbench.checking import check_version, ripple_of
@@ -308,6 +310,31 @@ def test_what_would_wear_the_weights_goes_into_the_memory(tmp_path: Path) -> Non
         operation, reasons = route(check, narrow)
         assert operation == "memory"
         assert any(one.startswith(f"{check}:") for one in reasons)
+
+
+def test_what_the_memory_does_not_hold_goes_into_the_weights_while_the_model_does_not_suffer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # fine-tuning, which reaches its target on the tiny model, in the place of MEMIT
+    strong = FineTuningConfig.model_validate(QUICK["ft"] | {"learning_rate": 0.02, "steps": 25})
+    monkeypatch.setattr(FineTuning, "default_config", lambda *_: strong)
+    for name in ("SPARING", "NEEDED"):
+        monkeypatch.setattr(auto, name, replace(getattr(auto, name), method="ft"))
+    wide = HealthLimits().model_copy(
+        update=dict.fromkeys(("perplexity", "perplexity_step", "drift", "retention"), EVERYTHING)
+    )
+    moved = wide.model_copy(update={"weight_change": MeasureLimits(warn=1e-9, fail=1e9)})
+    suffering = moved.model_copy(update={"drift": MeasureLimits(warn=1e-9, fail=1e9)})
+    for name, limits, operation in (("moved", moved, "edit"), ("suffering", suffering, "memory")):
+        with tiny_workbench(tmp_path / name) as workbench:
+            made = workbench.edit(requests(1)[0], method="auto", policy=Policy(name="mine", limits=limits))
+            assert made.version is not None
+            assert made.version.operation == operation
+            first, second, *rest = made.version.diagnostics["route"]["reasons"][1:]
+            assert first.startswith("ft was tried")
+            assert "weight_change" in first
+            assert second.startswith("serac was tried: efficacy")  # the tiny model does not answer from it
+            assert len(rest) == (operation == "memory")
 
 
 def test_a_fact_that_cannot_be_written_stays_in_the_memory(tmp_path: Path) -> None:
