@@ -81,7 +81,8 @@ class Examples:
         rows = []
         if example.neighbors:
             rows.append(draw.choice(example.neighbors).true)
-        for others in (self._by_relation[_relation(example.request)], self.training):
+        alike = self._by_relation.get(_relation(example.request), ())  # of a validation's, there may be none
+        for others in filter(None, (alike, self.training)):
             other = draw.choice(others)
             if other.request.subject != example.request.subject:
                 rows.append(other.edit.true or other.edit.new)
