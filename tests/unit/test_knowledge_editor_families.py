@@ -202,8 +202,8 @@ def test_what_cannot_be_edited_is_said() -> None:
         FamilyEditor(answering, SMALL).plan(Fact("What is it?", "Rome", ""))
     with pytest.raises(UnknownArchitectureError, match="supported: bart, mt5, t5"):
         Seq2Seq(classifier.network, classifier.tokenizer)
-    with pytest.raises(UsageError, match="whiten, tokens: only for causal models"):
-        FamilyEditor(classifier, SMALL.model_copy(update={"whiten": 8, "tokens": "subject"}))
+    with pytest.raises(UsageError, match="matrices, tokens: only for causal models"):
+        FamilyEditor(classifier, SMALL.model_copy(update={"matrices": "output", "tokens": "subject"}))
     with pytest.raises(UsageError, match="paraphrase"):
         FamilyEditor(classifier, SMALL).train([Fact("a", "REFUTES", "SUPPORTS")] * 2, steps=1)
 

@@ -132,7 +132,7 @@ def test_a_linear_last_layer_can_take_away_too() -> None:
 
 
 def test_inputs_that_are_white_already_are_not_normed_again() -> None:
-    made = network(whiten=2)
+    made = network(whiten=2, matrices="output")
     made.learn_sizes([], gradients())
     counts = [(int(first.count), int(second.count)) for first, second in made._norms]
     assert counts == [(0, 10)] * 4

@@ -7,10 +7,12 @@ import torch
 from tiny import tiny_editable
 from torch import Tensor
 
-from kedit_lifecycle.editors.learned.gradients import Factors, mlp_weights, module_of
-from kedit_lifecycle.editors.learned.whitening import SMALLEST, Whitening, second_moments
-from kedit_lifecycle.editors.mend import MendNetworkConfig
+from kedit_lifecycle.editors.learned.gradients import Factors
+from kedit_lifecycle.editors.learned.whitening import SMALLEST, Whitening
+from kedit_lifecycle.editors.mend import Mend, MendNetworkConfig
 from kedit_lifecycle.editors.mend.network import MendNetwork
+from kedit_lifecycle.editors.statistics.second_moment import key_width
+from kedit_lifecycle.errors import UsageError
 
 pytestmark = pytest.mark.unit
 
@@ -95,27 +97,21 @@ def test_rows_beyond_the_tokens_answer_an_input_of_typical_size() -> None:
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama"])
-def test_the_second_moments_are_those_of_every_token_and_no_padding(family: str) -> None:
+def test_what_is_whitened_is_the_matrix_that_writes_to_the_residual_stream(family: str) -> None:
     model = tiny_editable(family)
-    tensors = mlp_weights(model, (1,), "output")
-    assert tensors == (model.architecture.mlp_down_weight(1),)
-    texts = [(3, 4, 5, 6), (7,), (8, 9)]
-    expected: list[Tensor] = []
-    hook = module_of(model, tensors[0]).register_forward_pre_hook(
-        lambda _, arguments: expected.append(arguments[0].reshape(-1, arguments[0].shape[-1]))
-    )
-    for text in texts:
-        model.hidden_states(torch.tensor([text]), torch.ones(1, len(text), dtype=torch.long))
-    hook.remove()
-    rows = torch.cat(expected)
-    assert len(rows) == 7
-    found = second_moments(model, tensors, texts)[tensors[0]]
-    assert torch.allclose(found, rows.T @ rows / 7, rtol=1e-3, atol=1e-6)
+    trainable = Mend().trainable(model, {"blocks": 2, "matrices": "output", "whiten": 4})
+    assert trainable.tensors == tuple(map(model.architecture.mlp_down_weight, trainable.layers))
+    for tensor, layer in zip(trainable.tensors, trainable.layers, strict=True):
+        assert trainable.network.whitening(tensor).directions.shape == (key_width(model, layer), 4)
+    with pytest.raises(UsageError, match=r"mend network, whiten: .*matrices=output"):
+        Mend().trainable(model, {"whiten": 4, "matrices": "all"})
 
 
 def test_a_network_keeps_its_coordinates_with_its_tensors() -> None:
     shapes = {"a.weight": (WIDTH, 4)}
-    first, second = (MendNetwork(shapes, MendNetworkConfig(rank=2, whiten=3)) for _ in "ab")
+    first, second = (
+        MendNetwork(shapes, MendNetworkConfig(rank=2, whiten=3, matrices="output")) for _ in "ab"
+    )
     first.whitening("a.weight").measure(inputs().T @ inputs())
     gradient = {"a.weight": Factors(drawn(1, 2, 4), drawn(1, 2, WIDTH))}
     assert not torch.equal(first.updates([], gradient)["a.weight"].right, gradient["a.weight"].right)

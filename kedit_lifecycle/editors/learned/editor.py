@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import torch
 from pydantic import Field, ValidationError
@@ -16,7 +16,7 @@ from kedit_lifecycle.editors.learned.examples import Example, encode_example
 from kedit_lifecycle.editors.learned.gradients import Factors, Networked, is_transposed, mlp_weights
 from kedit_lifecycle.editors.learned.network import HyperNetwork
 from kedit_lifecycle.editors.learned.reading import edit_gradients
-from kedit_lifecycle.editors.learned.settings import NetworkConfig, TrainingSettings
+from kedit_lifecycle.editors.learned.settings import Matrices, NetworkConfig, TrainingSettings
 from kedit_lifecycle.editors.learned.training import Trainable
 from kedit_lifecycle.editors.learned.upper import UpperLayers
 from kedit_lifecycle.editors.past_keys import PastKeys
@@ -168,7 +168,7 @@ def _shape(model: EditableModel) -> ModelShape:
 
 
 def last_layers(
-    model: EditableModel, blocks: int, above: int = 0, which: Literal["all", "output"] = "all"
+    model: EditableModel, blocks: int, above: int = 0, which: Matrices = "all"
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """The last so many layers below the `above` highest ones, and the matrices of their MLPs."""
     count = max(1, model.layer_count - above)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from kedit_lifecycle.editors.learned.settings import Matrices
 from kedit_lifecycle.models.editable import EditableModel
 
 
@@ -42,9 +43,7 @@ class Factors:
         return self.left.transpose(1, 2) @ self.right
 
 
-def mlp_weights(
-    model: EditableModel, layers: Sequence[int], which: Literal["all", "output"] = "all"
-) -> tuple[str, ...]:
+def mlp_weights(model: EditableModel, layers: Sequence[int], which: Matrices = "all") -> tuple[str, ...]:
     """Names of the matrices of these layers' MLPs, in the model's order."""
     if which == "output":
         return tuple(model.architecture.mlp_down_weight(layer) for layer in layers)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from kedit_lifecycle.editors.base import EditorConfig
+
+Matrices: TypeAlias = Literal["all", "output"]
 
 
 class NetworkConfig(EditorConfig):
@@ -14,21 +16,28 @@ class NetworkConfig(EditorConfig):
 
     blocks: int = Field(default=3, ge=1, description="the last so many blocks, whose MLP matrices are edited")
     above: int = Field(default=0, ge=0, description="blocks above those, which stay as they are")
-    matrices: Literal["all", "output"] = Field(
+    matrices: Matrices = Field(
         default="all",
         description="of each block's MLP: all, as published, or its output's (as ROME)",
     )
     whiten: int = Field(
         default=0,
         ge=0,
-        description="so many of the strongest directions of each weight's inputs are evened out, so that one "
-        "edit's input has nothing of another's (as ROME's C⁻¹); 0: none, as published",
+        description="so many of the strongest directions of each matrix's inputs are evened out, so that one "
+        "edit's input has little of another's (as ROME's C⁻¹); with matrices=output; 0: none, as published",
     )
     tokens: Literal["all", "subject"] = Field(
         default="all",
         description="whose part of the gradient makes the update: all tokens of prompt and answer, as "
         "published, or the subject's last one, where the key is its own and not its neighbors' (as in ROME)",
     )
+
+    @field_validator("whiten")
+    @classmethod
+    def _needs_keys(cls, whiten: int, info: ValidationInfo) -> int:
+        if whiten and info.data.get("matrices") != "output":
+            raise ValueError("C is that of the output matrices' inputs: matrices=output")
+        return whiten
 
 
 class TrainingSettings(BaseModel):

@@ -27,7 +27,7 @@ from kedit_lifecycle.editors.learned.network import HyperNetwork
 from kedit_lifecycle.editors.learned.reading import edit_gradients, preferences, step_losses
 from kedit_lifecycle.editors.learned.settings import TrainingSettings
 from kedit_lifecycle.editors.learned.upper import UpperLayers
-from kedit_lifecycle.editors.learned.whitening import second_moments
+from kedit_lifecycle.editors.statistics.second_moment import accumulate_second_moments
 from kedit_lifecycle.errors import EditFailedError
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.progress import Progress, silent, tell
@@ -112,9 +112,11 @@ class Training:
         if not self._network.whitens:
             return
         texts = self._examples.unrelated or [one.text.prompt for one in self._examples.training]
-        found = second_moments(self._model, self._what.tensors, texts, self._progress)
-        for tensor, second_moment in found.items():
-            self._network.whitening(tensor).measure(second_moment)
+        tokens = sum(len(text) for text in texts)
+        with torch.no_grad():
+            found = accumulate_second_moments(self._model, self._what.layers, texts, tokens, self._progress)
+        for layer, second_moment in found.items():
+            self._network.whitening(self._model.architecture.mlp_down_weight(layer)).measure(second_moment)
 
     def _warm_up(self) -> None:
         for place in range(self._settings.warm_up):

@@ -1,4 +1,4 @@
-"""Coordinates in which a weight's inputs are even: there the input of one edit is nearly no other's.
+"""Coordinates in which a weight's inputs are even: there the input of one edit has little of another's.
 
 A rank-one update δ̃ ũᵀ answers an input x by how much of ũ is in it. The inputs of a language model's MLP
 share a few strong directions, so that every input has some of every other. C^(-1/2), with C the second moment
@@ -8,19 +8,11 @@ keys with.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Sequence
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from kedit_lifecycle.editors.learned.gradients import Factors, module_of
-from kedit_lifecycle.models.editable import EditableModel
-from kedit_lifecycle.models.tokens import pad_batch
-from kedit_lifecycle.progress import Progress, silent
+from kedit_lifecycle.editors.learned.gradients import Factors
 
-_TOGETHER = 16  # texts
 SMALLEST = 0.25
 """Of the typical size: an input smaller than this counts as this, or its update would be a blow to others."""
 
@@ -81,35 +73,3 @@ class Whitening(nn.Module):
     def _sizes(self, white: Tensor) -> Tensor:
         sizes: Tensor = white.norm(dim=2, keepdim=True)
         return sizes.clamp(min=SMALLEST * float(self.size))
-
-
-@torch.no_grad()
-def second_moments(
-    model: EditableModel,
-    tensors: Sequence[str],
-    texts: Sequence[Sequence[int]],
-    progress: Progress = silent,
-) -> dict[str, Tensor]:
-    """Mean of x xᵀ over every token of some texts, (d_in, d_in) float32; x is what a module reads."""
-    sums: dict[str, Tensor] = {}
-    counted = 0
-
-    def look(tensor: str, arguments: tuple[Any, ...]) -> None:
-        read = arguments[0][live].float()
-        found = (read.T @ read).cpu()
-        sums[tensor] = sums[tensor] + found if tensor in sums else found
-
-    with contextlib.ExitStack() as stack:
-        for tensor in tensors:
-            hook = module_of(model, tensor).register_forward_pre_hook(
-                lambda _, arguments, name=tensor: look(name, arguments)
-            )
-            stack.callback(hook.remove)
-        for start in range(0, len(texts), _TOGETHER):
-            ids, mask = pad_batch(texts[start : start + _TOGETHER], model.pad_id, model.device)
-            live = mask.bool()
-            model.hidden_states(ids, mask)
-            counted += int(live.sum())
-            done = min(start + _TOGETHER, len(texts))
-            progress("reading the inputs of the edited weights", done, len(texts))
-    return {tensor: total / counted for tensor, total in sums.items()}

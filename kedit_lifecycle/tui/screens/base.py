@@ -134,9 +134,8 @@ class KeditScreen(Vertical):
         await self.unask(kind)
         try:
             job = await self.kedit.submit(kind, **arguments)
-            self.asked[kind] = (
-                job.id
-            )  # stays where a newer one of a group cuts this off, which then cancels it
+            # where a newer one of a group cuts this off, it stays, and the newer one cancels it
+            self.asked[kind] = job.id
             job = await self.kedit.client.wait(job.id)
         except KeditError:
             self.asked.pop(kind, None)

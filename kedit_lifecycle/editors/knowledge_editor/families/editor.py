@@ -16,11 +16,12 @@ from kedit_lifecycle.editors.knowledge_editor.network import GateNetwork
 from kedit_lifecycle.editors.learned.editor import merged_update
 from kedit_lifecycle.editors.learned.gradients import Factors, gradient_factors, sizes, updated
 from kedit_lifecycle.editors.learned.reading import StepLosses
+from kedit_lifecycle.editors.learned.settings import NetworkConfig
 from kedit_lifecycle.errors import EditFailedError, UsageError
 from kedit_lifecycle.models.delta import TensorUpdate, replay
 from kedit_lifecycle.progress import Progress, silent, tell
 
-_CAUSAL = ("above", "matrices", "whiten", "tokens")
+_CAUSAL = NetworkConfig.model_fields.keys() - {"blocks"}
 
 
 class FamilyEditor:
@@ -37,7 +38,9 @@ class FamilyEditor:
         Raises:
             UsageError: a setting that only `kedit train` knows.
         """
-        causal = [name for name in _CAUSAL if getattr(config, name) != GateConfig.model_fields[name].default]
+        causal = [
+            name for name in sorted(_CAUSAL) if getattr(config, name) != GateConfig.model_fields[name].default
+        ]
         if causal:
             raise UsageError(f"{', '.join(causal)}: only for causal models, by `kedit train`")
         self.family = family
