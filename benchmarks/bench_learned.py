@@ -1,11 +1,11 @@
-"""Single edits by an editor that learned to edit, on facts that it never saw.
+"""Single edits by editors that learned to edit, on facts that they never saw.
 
-    python benchmarks/bench_learned.py --method mend --artefact FOLDER [--count N] [--sequence 200]
-    python benchmarks/bench_learned.py --method mend --train --keep FOLDER
+    python benchmarks/bench_learned.py FOLDER [FOLDER …] [--count N] [--sequence 200]
+    python benchmarks/bench_learned.py --train mend --keep FOLDER [--world-facts]
 
-FOLDER is a trained artefact (`kedit train` prints where it lies). `--train` makes one first, by the default
-recipe, and copies it to `--keep`. Held out are 200 CounterFact records and 40 of zsRE (`learned_data`); their
-subjects are in no training. Beside the method: the unedited model, and raw fine-tuning of the same weights
+FOLDER is a trained artefact (`kedit train` prints where it lies). `--train` makes one, by the default recipe,
+and copies it to `--keep`. Held out are 200 CounterFact records and 40 of zsRE (`learned_data`); their
+subjects are in no training. Beside the editors: the unedited model, and raw fine-tuning of the same weights
 (Adam until the target's NLL is below 0.01, at most 25 steps) at the learning rate that has the best S on 24
 records of the training data. The time of an edit is a ratio to one of ROME in the same run.
 """
@@ -18,7 +18,7 @@ import shutil
 import statistics as numbers
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def leaves(model: EditableModel, tensors: Sequence[str]) -> Iterator[list[nn.Par
     """Inside, copies that may be trained stand in the place of some weights."""
     modules = [module_of(model, tensor) for tensor in tensors]
     own = [module._parameters["weight"] for module in modules]
-    made = [nn.Parameter(model.master(tensor).to(model.device)) for tensor in tensors]
+    made = [nn.Parameter(model.master(tensor).to(model.device, copy=True)) for tensor in tensors]
     try:
         for module, leaf in zip(modules, made, strict=True):
             module._parameters["weight"] = leaf
@@ -68,6 +68,7 @@ def fine_tuned(
 ) -> list[TensorUpdate]:
     """Raw fine-tuning of these weights on one edit."""
     target = encode_example(model, request).edit.new
+    before = [model.master(tensor).clone() for tensor in tensors]
     with leaves(model, tensors) as trained:
         adam = torch.optim.Adam(trained, lr=rate)
         for _ in range(STEPS):
@@ -78,9 +79,7 @@ def fine_tuned(
             adam.zero_grad()
             torch.autograd.backward(loss)
             adam.step()
-        found = [
-            leaf.detach().cpu() - model.master(name) for leaf, name in zip(trained, tensors, strict=True)
-        ]
+        found = [leaf.detach().cpu() - own for leaf, own in zip(trained, before, strict=True)]
     return [TensorUpdate(name, "add", change) for name, change in zip(tensors, found, strict=True)]
 
 
@@ -114,11 +113,11 @@ def best_rate(model: EditableModel, tensors: Sequence[str]) -> float:
 
 
 def seconds_of_an_edit(
-    model: EditableModel, method: str, statistics: Statistics, requests: Sequence[EditRequest]
+    model: EditableModel, name: str, settings: dict[str, Any], statistics: Statistics
 ) -> float:
-    """Median of planning, once everything that is kept is there."""
-    editor = get_editor(method)
-    config = editor.default_config(model)
+    """Median of planning an edit, once everything that is kept is there."""
+    editor, requests = get_editor(name), counterfact_held_out()[:TIMED]
+    config = editor.default_config(model).model_copy(update=settings)
     editor.plan(model, requests[:1], config, statistics=statistics)
     taken = []
     for request in requests:
@@ -129,26 +128,52 @@ def seconds_of_an_edit(
 
 
 def tables(
-    arguments: argparse.Namespace, model: EditableModel, statistics: Statistics, tensors: Sequence[str]
+    model: EditableModel, artefacts: Sequence[LearnedArtefact], statistics: Statistics, count: int | None
 ) -> None:
-    """The unedited model, the method, and raw fine-tuning, on each set."""
-    editor = get_editor(arguments.method)
+    """The unedited model, each editor, and raw fine-tuning of what they edit, on each set."""
     text = reading_text(None, 512)
     base = text(model)
-    rate = best_rate(model, tensors)
-    sets = {"CounterFact": counterfact_held_out(), "zsRE": zsre_held_out()}
-    for name, requests in sets.items():
-        some = requests[: arguments.count]
+    edited = dict.fromkeys(tuple(one.recipe["tensors"]) for one in artefacts)
+    rates = {tensors: best_rate(model, tensors) for tensors in edited}
+    for name, requests in {"CounterFact": counterfact_held_out(), "zsRE": zsre_held_out()}.items():
+        some = requests[:count]
         print(f"\n{len(some)} held-out records of {name}\n{HEADING}", flush=True)
         print(unedited_row(model, some).row("unedited", base), flush=True)
-        config = editor.default_config(model)
-        table = edit_each_alone(model, editor, config, statistics, some, text)
-        print(table.row(editor.name, base), flush=True)
-        raw = fine_tune_each(model, tensors, some, rate, text)
-        print(raw.row(f"raw fine-tuning, {rate:g}", base), flush=True)
-    timed = sets["CounterFact"][:TIMED]
-    own, rome = (seconds_of_an_edit(model, name, statistics, timed) for name in (editor.name, "rome"))
-    print(f"\ntime of one edit: {own:.3f} s, ROME {rome:.3f} s, ratio {own / rome:.3f}")
+        for one in artefacts:
+            editor = get_editor(one.recipe["method"])
+            config = editor.default_config(model).model_copy(update={"artefact": one.digest})
+            table = edit_each_alone(model, editor, config, statistics, some, text)
+            print(table.row(named(one), base), flush=True)
+        for tensors, rate in rates.items():
+            raw = fine_tune_each(model, tensors, some, rate, text)
+            print(raw.row(f"raw fine-tuning, {rate:g}", base), flush=True)
+
+
+def times(model: EditableModel, artefacts: Sequence[LearnedArtefact], statistics: Statistics) -> None:
+    """The time of an edit, as a ratio to ROME's."""
+    rome = seconds_of_an_edit(model, "rome", {}, statistics)
+    for one in artefacts:
+        own = seconds_of_an_edit(model, one.recipe["method"], {"artefact": one.digest}, statistics)
+        print(f"time of one edit, {named(one)}: {own:.3f} s, ROME {rome:.3f} s, ratio {own / rome:.3f}")
+
+
+def sequence(model: str, artefact: LearnedArtefact, count: int) -> None:
+    """At which edit of a run the gate calls the model degrading or worse; it only looks (`observe`)."""
+    requests = counterfact_held_out()[:count]
+    series = Series(len(requests))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Workbench.create(Path(folder) / "store", model=model) as workbench,
+    ):
+        workbench.statistics.trained.add(artefact)
+        method = artefact.recipe["method"]
+        workbench.apply(requests, method=method, policy="observe", on_outcome=series.add)
+    print(f"\n{len(series.ratios)} edits in a row, {named(artefact)}: perplexity {series.ratios[-1]:.3f} ×")
+    print(f"  called degrading at {series.first('degrading')}, collapsed at {series.first('collapsed')}")
+
+
+def named(artefact: LearnedArtefact) -> str:
+    return f"{artefact.recipe['method']} {artefact.digest[:8]}"
 
 
 def train(arguments: argparse.Namespace) -> Path:
@@ -160,26 +185,22 @@ def train(arguments: argparse.Namespace) -> Path:
         began = time.perf_counter()
         held = [*counterfact_held_out(), *zsre_held_out()]
         facts = training_facts(world_facts=arguments.world_facts)
-        made = train_editor(workbench, arguments.method, facts, evaluation=held)
-        recipe = made.artefact.recipe
-        print(f"trained in {(time.perf_counter() - began) / 60:.1f} min; {recipe['validation']}", flush=True)
+        made = train_editor(workbench, arguments.train, facts, evaluation=held, progress=Curve())
+        print(f"trained in {(time.perf_counter() - began) / 60:.1f} min", flush=True)
         place = Path(arguments.keep) / made.artefact.digest
         shutil.copytree(made.path, place, dirs_exist_ok=True)
     return place
 
 
-def sequence(arguments: argparse.Namespace, artefact: LearnedArtefact) -> None:
-    """At which edit of a run the gate calls the model degrading or worse; it only looks (`observe`)."""
-    requests = counterfact_held_out()[: arguments.sequence]
-    series = Series(len(requests))
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Workbench.create(Path(folder) / "store", model=arguments.model) as workbench,
-    ):
-        workbench.statistics.trained.add(artefact)
-        workbench.apply(requests, method=arguments.method, policy="observe", on_outcome=series.add)
-    print(f"\n{len(series.ratios)} edits in a row, observed: perplexity at the end {series.ratios[-1]:.3f} ×")
-    print(f"  called degrading at {series.first('degrading')}, collapsed at {series.first('collapsed')}")
+class Curve:
+    """Prints each validation of a training."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        pass
+
+    def hear(self, kind: str, found: Mapping[str, float]) -> None:
+        if kind == "validation":
+            print("  ".join(f"{name} {value:.4g}" for name, value in found.items()), flush=True)
 
 
 def main() -> None:
@@ -187,28 +208,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--method", default="mend")
-    parser.add_argument("--artefact", type=Path)
-    parser.add_argument("--train", action="store_true")
+    parser.add_argument("artefacts", type=Path, nargs="*")
+    parser.add_argument("--train", metavar="METHOD")
     parser.add_argument("--world-facts", action="store_true", help="train on the built-in facts too")
     parser.add_argument("--keep", type=Path, default=Path("trained"))
     parser.add_argument("--count", type=int, default=None, help="records of each set")
     parser.add_argument("--sequence", type=int, default=0, help="edits in a row, judged by the gate")
     parser.add_argument("--model", default=DEFAULT_MODEL)
     arguments = parser.parse_args()
-    place = train(arguments) if arguments.train else arguments.artefact
-    if place is None:
-        parser.error("give --artefact, or --train")
-    artefact = LearnedArtefact.load(place)
-    print(f"{arguments.method} {artefact.digest[:12]}, best at step {artefact.recipe['best_step']}")
-    print(f"settings {dict(artefact.recipe['settings'])}\ntraining {dict(artefact.recipe['training'])}")
+    places = [*arguments.artefacts, *([train(arguments)] if arguments.train else [])]
+    if not places:
+        parser.error("give folders of artefacts, or --train METHOD")
+    artefacts = [LearnedArtefact.load(place) for place in places]
+    for one in artefacts:
+        print(f"{named(one)}, best at step {one.recipe['best_step']}: {one.recipe['validation']}")
+        print(f"  settings {dict(one.recipe['settings'])}\n  training {dict(one.recipe['training'])}")
     model = load_model(arguments.model)
     with tempfile.TemporaryDirectory() as folder:
         statistics = statistics_in(model, folder)
-        statistics.trained.add(artefact)
-        tables(arguments, model, statistics, artefact.recipe["tensors"])
-    if arguments.sequence:
-        sequence(arguments, artefact)
+        for one in artefacts:
+            statistics.trained.add(one)
+        tables(model, artefacts, statistics, arguments.count)
+        times(model, artefacts, statistics)
+    for one in artefacts if arguments.sequence else []:
+        sequence(arguments.model, one, arguments.sequence)
 
 
 if __name__ == "__main__":

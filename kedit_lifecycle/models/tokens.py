@@ -26,6 +26,10 @@ class EncodedTarget:
         """The target's token ids."""
         return self.ids[self.target_start :]
 
+    def with_target(self, target: Sequence[int]) -> EncodedTarget:
+        """The same prompt with another target's tokens."""
+        return EncodedTarget((*self.ids[: self.target_start], *target), self.target_start)
+
 
 def encode(tokenizer: Any, text: str) -> list[int]:
     """Token ids of `text`, with the special tokens this tokenizer puts around it at the front."""

@@ -153,7 +153,10 @@ class Gatekeeper:
     ) -> None:
         """`version` was made of the step checked last."""
         held = findings.held or (None,) * len(requests)
-        self.line.advance(version, requests, held, supersedes, findings.monitor, self.policy.limits)
+        monitor = findings.monitor
+        if monitor is not None and monitor.version != version.number:
+            monitor = None  # the version was there already: its own series is read from the ledger
+        self.line.advance(version, requests, held, supersedes, monitor, self.policy.limits)
 
     def healthy_ancestor(self, head: VersionRow) -> VersionRow:
         """The last version up to `head` at which the model was healthy; the unedited model if none was."""

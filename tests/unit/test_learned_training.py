@@ -15,8 +15,10 @@ from tiny_workbench import requests
 
 from kedit_lifecycle.editors.learned.artefact import LearnedArtefact, TrainedShelf
 from kedit_lifecycle.editors.learned.examples import Example, Examples, make_examples, overlap
+from kedit_lifecycle.editors.learned.reading import Row, edit_gradients, edited_logprobs
 from kedit_lifecycle.editors.learned.settings import TrainingSettings
 from kedit_lifecycle.editors.learned.training import STAGE, Training
+from kedit_lifecycle.editors.learned.upper import UpperLayers
 from kedit_lifecycle.editors.mend import Mend
 from kedit_lifecycle.errors import EditFailedError, ModelError, StoreError, UsageError
 from kedit_lifecycle.models.editable import EditableModel
@@ -76,18 +78,37 @@ def killed_at(step: int) -> Progress:
 def test_a_killed_training_ends_as_an_unbroken_one(
     model: EditableModel, examples: Examples, tmp_path: Path, step: int
 ) -> None:
-    unbroken = training(model, examples, tmp_path / "unbroken").run()
+    drawn: dict[str, Any] = {"decay": "cosine", "redraw": 0.5}
+    unbroken = training(model, examples, tmp_path / "unbroken", **drawn).run()
     with pytest.raises(KilledError):
-        training(model, examples, tmp_path / "killed", killed_at(step)).run()
+        training(model, examples, tmp_path / "killed", killed_at(step), **drawn).run()
     seen: list[int] = []
     again = training(
         model,
         examples,
         tmp_path / "killed",
         lambda stage, done, _: seen.append(done) if stage == STAGE else None,
+        **drawn,
     )
     assert again.run().digest == unbroken.digest
     assert seen[0] == step // 2 * 2 + 1
+
+
+def test_with_a_decay_the_steps_get_smaller_and_end_at_none(
+    model: EditableModel, examples: Examples, tmp_path: Path
+) -> None:
+    lengths: dict[str, list[float]] = {"none": [], "cosine": []}
+    for decay, taken in lengths.items():
+        one = training(model, examples, tmp_path / decay, decay=decay, steps=30, validate_every=30)
+        rates = one._optimiser.param_groups
+        one._progress = lambda *_, own=rates, into=taken: into.append(own[0]["lr"])
+        one.run()
+    assert set(lengths["none"]) == {1e-3}
+    falling = lengths["cosine"][-30:]
+    assert falling == sorted(falling, reverse=True)
+    assert falling[0] == 1e-3
+    assert falling[15] == pytest.approx(0.5e-3)
+    assert falling[-1] < 0.01e-3
 
 
 def test_white_coordinates_are_measured_once_and_a_killed_training_goes_on_in_them(
@@ -223,3 +244,53 @@ def test_an_artefact_is_refused_for_another_model_or_if_damaged(
     weights.write_bytes(content)
     with pytest.raises(StoreError):
         shelf.load("mend", digest, model)
+
+
+def test_a_redrawn_edit_is_the_same_fact_with_another_answer_of_its_relation(
+    examples: Examples, model: EditableModel
+) -> None:
+    plain = examples.batches(8, 0, 3)
+    assert examples.batches(8, 0, 3, 1.0) == examples.batches(8, 0, 3, 1.0)
+    assert examples.batches(8, 0, 3, 0.0) == plain
+    answers = {one.text.new for one in examples.training}
+    for one, other in zip(plain, examples.batches(8, 0, 3, 1.0), strict=True):
+        assert other.request == one.request
+        assert other.neighbors == one.neighbors
+        assert other.text.prompt == one.text.prompt
+        assert other.text.new in answers - {one.text.new, one.text.old}
+        for before, after in zip((one.edit, *one.paraphrases), (other.edit, *other.paraphrases), strict=True):
+            assert after.new.target == other.text.new
+            assert after.new.ids[: after.new.target_start] == before.new.ids[: before.new.target_start]
+            assert after.true == before.true
+    some = [one != other for one, other in zip(plain, examples.batches(8, 0, 3, 0.5), strict=True)]
+    assert True in some
+    assert False in some
+
+
+def test_an_answer_that_no_other_fact_of_the_relation_has_is_not_redrawn(model: EditableModel) -> None:
+    lonely = [one.model_copy(update={"relation": f"P{place}"}) for place, one in enumerate(requests(8))]
+    some = make_examples(model, lonely, unrelated=[])
+    assert some.batches(6, 0, 0, 1.0) == some.batches(6, 0, 0)
+
+
+def test_rows_of_different_lengths_read_as_they_do_alone(model: EditableModel, examples: Examples) -> None:
+    what = Mend().trainable(model, {"blocks": 2, "edit_learning_rate": 0.5})
+    upper, batch = UpperLayers(model, 0), examples.training[:4]
+    gradients = edit_gradients(upper, what.tensors, [one.edit.new for one in batch])
+    updates = what.network.updates([one.text for one in batch], gradients)
+    rows = [
+        Row.of(pair.new, place) for place, one in enumerate(batch) for pair in (one.edit, *one.paraphrases)
+    ]
+    rows += [Row(tuple(range(5, 5 + length)), length % 4, [0, length - 1]) for length in (40, 3, 300)]
+    found = edited_logprobs(upper, updates, rows)  # more than one batch: 300 tokens stand beside the rest
+    alone = [
+        edited_logprobs(
+            upper,
+            {name: one.rows(torch.tensor([row.owner])) for name, one in updates.items()},
+            [Row(row.ids, 0, row.read)],
+        )
+        for row in rows
+    ]
+    torch.testing.assert_close(found, torch.cat(alone))
+    unedited = upper.unedited_logprobs([(row.ids, row.read) for row in rows])
+    assert not torch.allclose(found, unedited, atol=1e-3)

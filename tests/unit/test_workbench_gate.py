@@ -268,3 +268,19 @@ def test_the_line_state_read_anew_equals_the_one_carried_along(tmp_path: Path) -
             one.edit(fact, config=ROME, policy="observe")
     with Workbench.open(tmp_path / "store") as last:
         assert [line_checks(last.store.reader, last.store.reader.head())] == expected
+
+
+def test_edits_made_again_after_a_rollback_go_on_where_the_line_is(tmp_path: Path) -> None:
+    some = requests(4)
+    with tiny_workbench(tmp_path) as workbench:
+        workbench.apply(some, method="rome", config=ROME, policy=rule("warn"), measure="all", batch=1)
+        reader = workbench.store.reader
+        before = [one.id for one in reader.log()]
+        workbench.rollback("1")
+        workbench.apply(some, method="rome", config=ROME, policy=rule("warn"), measure="all", resume=True)
+        assert [one.id for one in reader.log()] == before  # the same versions, found again
+        workbench.rollback("1")
+        made = [
+            workbench.edit(one, config=ROME, policy=rule("warn")) for one in reversed(some[1:])
+        ]  # others than were there
+        assert [one.version.number for one in made if one.version] == [5, 6, 7]

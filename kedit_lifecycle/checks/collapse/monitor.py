@@ -49,6 +49,11 @@ class HealthMonitor:
         self._version: int | None = None
         self.health = Health()
 
+    @property
+    def version(self) -> int | None:
+        """The version whose values were taken in last."""
+        return self._version
+
     def add(self, version: int, values: Mapping[str, float]) -> Health:
         """The state at `version`. Measures that were not taken keep what they last said.
 

@@ -52,9 +52,14 @@ PUBLISHED_TRAINING = TrainingSettings(
 
 NETWORKS: Mapping[ModelShape, GateConfig] = {
     ("llama", 30, 576): GateConfig(
+        blocks=6,
+        above=16,
+        matrices="output",
+        tokens="subject",
+        whiten=64,
         lstm_width=128,
         condition_width=256,
-        edit_learning_rate=0.012,
+        edit_learning_rate=30.0,
         margin_start=0.05,
         margin_end=0.005,
         multiplier_start=5.0,
@@ -67,13 +72,16 @@ NETWORKS: Mapping[ModelShape, GateConfig] = {
 TRAINING_ELSEWHERE = TrainingSettings(learning_rate=1e-3, enough=1.0)
 TRAINING: Mapping[ModelShape, TrainingSettings] = {
     ("llama", 30, 576): TrainingSettings(
-        steps=1200,
+        steps=400,
+        batch=32,
         learning_rate=1e-3,
+        decay="cosine",
+        keep=2,
+        redraw=0.5,
         enough=1.0,
-        validate_every=100,
+        validate_every=50,
         validation_edits=64,
-        checkpoint_every=50,
-        patience=6,
+        checkpoint_every=25,
     ),
 }
 """A recipe for two cores, by model."""

@@ -26,6 +26,10 @@ class Asked:
     new: EncodedTarget
     true: EncodedTarget | None = None
 
+    def to(self, target: Sequence[int]) -> Asked:
+        """The same prompt with another new answer."""
+        return Asked(self.new.with_target(target), self.true)
+
 
 @dataclass(frozen=True)
 class Example:
@@ -36,6 +40,15 @@ class Example:
     paraphrases: tuple[Asked, ...]
     neighbors: tuple[Asked, ...]
     text: EditText
+
+    def to(self, target: tuple[int, ...]) -> Example:
+        """The same fact, edited to another answer."""
+        return replace(
+            self,
+            edit=self.edit.to(target),
+            paraphrases=tuple(one.to(target) for one in self.paraphrases),
+            text=replace(self.text, new=target),
+        )
 
 
 @dataclass(frozen=True)
@@ -65,9 +78,20 @@ class Examples:
             found.update(dict.fromkeys(text[start : start + CHUNK] for start in starts))
         return list(found)
 
-    def batches(self, size: int, seed: int, step: int) -> list[Example]:
-        """The examples of one step: the same for the same seed and step, whatever was drawn before."""
-        return random.Random(f"{seed}:{step}").sample(self.training, min(size, len(self.training)))
+    def batches(self, size: int, seed: int, step: int, redraw: float = 0.0) -> list[Example]:
+        """The examples of one step: the same for the same seed and step, whatever was drawn before.
+
+        A share of them, `redraw`, is edited to the new answer of another fact of the relation.
+        """
+        drawn = random.Random(f"{seed}:{step}").sample(self.training, min(size, len(self.training)))
+        draw = random.Random(f"redraw:{seed}:{step}")
+        return [self._redrawn(one, draw) if draw.random() < redraw else one for one in drawn]
+
+    def _redrawn(self, example: Example, draw: random.Random) -> Example:
+        own = {example.text.new, example.text.old}
+        alike = self._by_relation.get(_relation(example.request), ())
+        answers = [one for one in dict.fromkeys(other.text.new for other in alike) if one not in own]
+        return example.to(draw.choice(answers)) if answers else example
 
     def to_keep(
         self, example: Example, seed: int, step: int, at_most: int = 4

@@ -11,8 +11,11 @@ from torch import Tensor
 from kedit_lifecycle.editors.learned.examples import Asked, Example, Examples
 from kedit_lifecycle.editors.learned.gradients import Factors, gradient_factors, updated
 from kedit_lifecycle.editors.learned.network import HyperNetwork
-from kedit_lifecycle.editors.learned.upper import Place, UpperLayers
+from kedit_lifecycle.editors.learned.upper import UpperLayers
+from kedit_lifecycle.models.batching import Tokens, length_buckets
 from kedit_lifecycle.models.tokens import EncodedTarget
+
+_TOKENS_ON_CPU, _TOKENS_ON_GPU = 512, 16_384  # padded, in one pass: there padding costs, here each pass does
 
 
 def edit_gradients(
@@ -32,16 +35,53 @@ def edit_gradients(
 
 def nll(upper: UpperLayers, hidden: Tensor, targets: Sequence[EncodedTarget]) -> Tensor:
     """Mean negative log-likelihood per token of each row's target, (rows,)."""
-    places: list[Place] = []
-    tokens: list[int] = []
-    for row, target in enumerate(targets):
-        for offset, token in enumerate(target.target):
-            places.append((row, target.target_start - 1 + offset))
-            tokens.append(token)
-    logprobs = upper.logprobs(hidden, places)
-    chosen = logprobs[torch.arange(len(tokens)), torch.tensor(tokens, device=logprobs.device)]
-    parts = torch.split(-chosen, [len(target.target) for target in targets])
+    places = [(row, place) for row, target in enumerate(targets) for place in answer_places(target)]
+    rows, positions = (torch.tensor(part, device=hidden.device) for part in zip(*places, strict=True))
+    return _mean_nll(upper.logprobs(hidden[rows, positions]), targets)
+
+
+def answer_places(target: EncodedTarget) -> list[int]:
+    """The positions at which the tokens of the target are predicted."""
+    return list(range(target.target_start - 1, len(target.ids) - 1))
+
+
+def _mean_nll(logprobs: Tensor, targets: Sequence[EncodedTarget]) -> Tensor:
+    """Of (tokens of all targets, vocabulary) to (targets,)."""
+    tokens = torch.tensor([token for target in targets for token in target.target], device=logprobs.device)
+    parts = torch.split(
+        -logprobs.gather(1, tokens[:, None])[:, 0], [len(target.target) for target in targets]
+    )
     return torch.stack([part.mean() for part in parts])
+
+
+@dataclass(frozen=True)
+class Row:
+    """A text, the edit whose update it runs with, and the positions that are read."""
+
+    ids: Tokens
+    owner: int
+    read: Sequence[int]
+
+    @staticmethod
+    def of(target: EncodedTarget, owner: int) -> Row:
+        """Read where the target is predicted."""
+        return Row(target.ids[:-1], owner, answer_places(target))
+
+
+def edited_logprobs(upper: UpperLayers, updates: Mapping[str, Factors], rows: Sequence[Row]) -> Tensor:
+    """Log-probabilities at what is read of each row, in the rows' order, (places, vocabulary) float32.
+
+    Rows of about one length run together, so that little of it is padding.
+    """
+    states: dict[int, Tensor] = {}
+    budget = _TOKENS_ON_CPU if upper.model.device.type == "cpu" else _TOKENS_ON_GPU
+    for chosen in length_buckets(range(len(rows)), lambda place: len(rows[place].ids), budget):
+        owner = torch.tensor([rows[place].owner for place in chosen], device=upper.model.device)
+        with updated(upper.model, {tensor: update.rows(owner) for tensor, update in updates.items()}):
+            hidden, _ = upper.hidden([rows[place].ids for place in chosen])
+        for row, place in enumerate(chosen):
+            states[place] = hidden[row, list(rows[place].read)]
+    return upper.logprobs(torch.cat([states[place] for place in range(len(rows))]))
 
 
 @dataclass(frozen=True)
@@ -72,33 +112,28 @@ def step_losses(
     if network.training:  # what is held out for validation is no statistic of training
         network.learn_sizes(texts, gradients)
     updates = network.updates(texts, gradients)
-    answers, answer_of = _answers(batch, seed, step)
+    answers = _answers(batch, seed, step)
     keep = [
-        (place, *row) for place, one in enumerate(batch) for row in examples.to_keep(one, seed, step, kept)
+        Row(ids, place, read)
+        for place, one in enumerate(batch)
+        for ids, read in examples.to_keep(one, seed, step, kept)
     ]
-    rows = [answer.ids[:-1] for answer in answers] + [ids for _, ids, _ in keep]
-    owner = torch.tensor(answer_of + [place for place, _, _ in keep], device=upper.model.device)
-    with updated(upper.model, _of_rows(updates, owner)):
-        hidden, _ = upper.hidden(rows)
-    places = [(row, position) for row, (_, _, read) in enumerate(keep) for position in read]
-    expected = upper.unedited_logprobs([(ids, read) for _, ids, read in keep])
-    found = upper.logprobs(hidden[len(answers) :], places)
-    kl = (expected.exp() * (expected - found)).sum(dim=1).mean()
-    return StepLosses(nll(upper, hidden[: len(answers)], answers).clamp(min=enough).mean(), kl)
+    rows = [Row.of(target, place) for target, place in answers]
+    found = edited_logprobs(upper, updates, [*rows, *keep])
+    told, left = torch.split(found, [sum(len(row.read) for row in some) for some in (rows, keep)])
+    expected = upper.unedited_logprobs([(row.ids, row.read) for row in keep])
+    kl = (expected.exp() * (expected - left)).sum(dim=1).mean()
+    losses = _mean_nll(told, [target for target, _ in answers])
+    return StepLosses(losses.clamp(min=enough).mean(), kl)
 
 
-def _answers(batch: Sequence[Example], seed: int, step: int) -> tuple[list[EncodedTarget], list[int]]:
-    """The edit prompt and one paraphrase of each example, with the new answer."""
-    answers, owner = [], []
+def _answers(batch: Sequence[Example], seed: int, step: int) -> list[tuple[EncodedTarget, int]]:
+    """The edit prompt and one paraphrase of each example, with the new answer, and the example's place."""
+    answers = []
     for place, example in enumerate(batch):
         drawn = example.paraphrases[(seed + step + place) % len(example.paraphrases)]
-        answers += [example.edit.new, drawn.new]
-        owner += [place, place]
-    return answers, owner
-
-
-def _of_rows(updates: Mapping[str, Factors], owner: Tensor) -> dict[str, Factors]:
-    return {tensor: update.rows(owner) for tensor, update in updates.items()}
+        answers += [(example.edit.new, place), (drawn.new, place)]
+    return answers
 
 
 @torch.no_grad()
@@ -120,11 +155,9 @@ def preferences(
         asked.append(("edit", place, example.edit))
         asked += [("paraphrase", place, one) for one in example.paraphrases]
         asked += [("neighbor", place, one) for one in example.neighbors]
-    targets = [one for _, _, pair in asked for one in (pair.new, pair.true) if one]
-    owner = torch.tensor([place for _, place, _ in asked for _ in range(2)], device=upper.model.device)
-    with updated(upper.model, _of_rows(updates, owner)):
-        hidden, _ = upper.hidden([target.ids[:-1] for target in targets])
-    losses = nll(upper, hidden, targets).view(-1, 2).tolist()
+    targets = [(one, place) for _, place, pair in asked for one in (pair.new, pair.true) if one]
+    logprobs = edited_logprobs(upper, updates, [Row.of(*one) for one in targets])
+    losses = _mean_nll(logprobs, [target for target, _ in targets]).view(-1, 2).tolist()
     found: dict[str, list[tuple[float, float]]] = {"edit": [], "paraphrase": [], "neighbor": []}
     for (kind, _, _), (new, true) in zip(asked, losses, strict=True):
         found[kind].append((new, true))

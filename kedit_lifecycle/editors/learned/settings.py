@@ -49,12 +49,22 @@ class TrainingSettings(BaseModel):
     batch: int = Field(default=8, ge=1, description="edits in one pass, each made on its own")
     accumulate: int = Field(default=1, ge=1, description="passes whose gradients make one step")
     learning_rate: float = Field(default=3e-4, gt=0, description="Adam's")
+    decay: Literal["none", "cosine"] = Field(
+        default="none", description="of the learning rates, over `steps`: they stay, or fall to 0 as a cosine"
+    )
     keep: int = Field(
         default=4,
         ge=1,
         le=4,
         description="texts in one pass that an edit must leave alone, of the four kinds: a neighbor, the "
         "same relation of another subject, any other fact, unrelated text",
+    )
+    redraw: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of a pass's edits whose new answer is drawn anew, from those that other facts of "
+        "the relation get: of few facts, many edits",
     )
     enough: float = Field(
         default=0.0,

@@ -65,6 +65,7 @@ class Training:
         self._upper = UpperLayers(model, min(what.layers))
         self._network = what.network.to(model.device)
         self._optimiser = torch.optim.Adam(self._network.groups(settings.learning_rate))
+        self._rates = [float(group["lr"]) for group in self._optimiser.param_groups]
         self._accelerator = accelerator(model.device, settings.mixed_precision)
         self._standing = Standing()
         self._best = self._copy()
@@ -120,10 +121,14 @@ class Training:
 
     def _warm_up(self) -> None:
         for place in range(self._settings.warm_up):
-            batch = self._examples.batches(self._settings.batch, self._settings.seed, -1 - place)
+            batch = self._batch(-1 - place)
             found = edit_gradients(self._upper, self._what.tensors, [one.edit.new for one in batch])
             self._network.learn_sizes([one.text for one in batch], found)
             self._progress("gathering statistics of gradients", place + 1, self._settings.warm_up)
+
+    def _batch(self, place: int) -> list[Example]:
+        settings = self._settings
+        return self._examples.batches(settings.batch, settings.seed, place, settings.redraw)
 
     def _one_step(self) -> None:
         settings, standing = self._settings, self._standing
@@ -131,7 +136,7 @@ class Training:
         self._optimiser.zero_grad()
         for part in range(settings.accumulate):
             place = standing.step * settings.accumulate + part
-            batch = self._examples.batches(settings.batch, settings.seed, place)
+            batch = self._batch(place)
             with self._accelerator.autocast():
                 found = step_losses(
                     self._network,
@@ -153,12 +158,20 @@ class Training:
         if not (math.isfinite(loss) and math.isfinite(float(norm))):
             self._give_up(loss)
             return
+        for group, rate in zip(self._optimiser.param_groups, self._rates, strict=True):
+            group["lr"] = rate * self._share_of_rate(standing.step)
         self._optimiser.step()
         self._network.stepped(kl)
         standing.step += 1
         self._progress(STAGE, standing.step, settings.steps)
         tell(self._progress, "loss", step=standing.step, value=loss, nll=answers, kl=kl)
         self._after_step()
+
+    def _share_of_rate(self, step: int) -> float:
+        """Of the learning rate, at a step; it depends on nothing else, so that a resumed training goes on."""
+        if self._settings.decay == "none":
+            return 1.0
+        return 0.5 * (1 + math.cos(math.pi * step / self._settings.steps))
 
     def _give_up(self, loss: float) -> None:
         standing = self._standing

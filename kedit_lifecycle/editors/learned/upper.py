@@ -18,9 +18,6 @@ from kedit_lifecycle.progress import Progress, silent
 _MOST_FINAL_STATES = 16_384
 _PREPARED_TOGETHER = 32
 
-Place = tuple[int, int]
-"""(row of the batch, position in it)."""
-
 
 class UpperLayers:
     """The unedited model from one layer up; what enters it is kept for every text that was run before."""
@@ -86,7 +83,7 @@ class UpperLayers:
         Each text is run alone, once: the same bits whatever was run before.
         """
         states = [self._final_state(ids)[list(read)] for ids, read in rows]
-        return torch.log_softmax(self.model.logits(torch.cat(states)), dim=-1)
+        return self.logprobs(torch.cat(states))
 
     def _final_state(self, ids: Tokens) -> Tensor:
         if ids not in self._final:
@@ -95,7 +92,6 @@ class UpperLayers:
             self._final[ids] = self.hidden([ids])[0][0]
         return self._final[ids]
 
-    def logprobs(self, hidden: Tensor, places: Sequence[Place]) -> Tensor:
-        """Log-probabilities of the next token at some places, (places, vocabulary), float32."""
-        rows, positions = (torch.tensor(part, device=hidden.device) for part in zip(*places, strict=True))
-        return torch.log_softmax(self.model.logits(hidden[rows, positions]), dim=-1)
+    def logprobs(self, states: Tensor) -> Tensor:
+        """Log-probabilities of the next token after final-normed states, (places, vocabulary), float32."""
+        return torch.log_softmax(self.model.logits(states), dim=-1)

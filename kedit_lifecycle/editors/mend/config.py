@@ -66,14 +66,17 @@ NETWORKS: Mapping[ModelShape, MendNetworkConfig] = {
 TRAINING_ELSEWHERE = TrainingSettings(learning_rate=1e-4, clip=100.0, enough=0.3)
 TRAINING: Mapping[ModelShape, TrainingSettings] = {
     ("llama", 30, 576): TrainingSettings(
-        steps=1000,
-        learning_rate=5e-4,
+        steps=400,
+        batch=32,
+        learning_rate=1e-3,
+        decay="cosine",
         clip=100.0,
         keep=2,
+        redraw=0.5,
         enough=0.1,
-        validate_every=100,
+        validate_every=50,
         validation_edits=64,
-        checkpoint_every=50,
+        checkpoint_every=25,
     ),
 }
 """A recipe for two cores, by model."""
