@@ -27,3 +27,19 @@ def test_an_edit_takes_stays_local_and_goes_away(default_model: EditableModel, t
         model = bench.checkout_model()
         assert model.fingerprints("model.layers.4.mlp.down_proj.weight") == untouched
         assert str(request.target_true) in bench.ask(request.question).text
+
+
+def test_the_trained_editor_that_comes_along_edits_facts_it_never_saw(tmp_path: Path) -> None:
+    with Workbench.create(tmp_path / "store") as bench:
+        values: dict[str, list[float]] = {}
+        for request in demo_requests()[:6]:
+            outcome = bench.edit(request, method="mend", policy="observe")
+            assert outcome.version is not None
+            assert len(outcome.version.config["artefact"]) == 64
+            for name, value in outcome.metrics.items():
+                values.setdefault(name, []).append(value.value)
+            bench.rollback("0")
+        assert not (tmp_path / "store" / "trained").exists()  # nothing was trained here
+        assert sum(values["efficacy"]) >= 5
+        assert sum(values["paraphrase"]) >= 4
+        assert max(values["perplexity"]) < 1.5 * outcome.unedited["perplexity"].value

@@ -13,13 +13,15 @@ import torch
 from tiny import tiny_editable
 from tiny_workbench import requests
 
-from kedit_lifecycle.editors.learned.artefact import LearnedArtefact, TrainedShelf
+from kedit_lifecycle.blobs import BlobStore
+from kedit_lifecycle.editors.learned.artefact import LearnedArtefact, TrainedShelf, load_for
 from kedit_lifecycle.editors.learned.examples import Example, Examples, make_examples, overlap
 from kedit_lifecycle.editors.learned.reading import Row, edit_gradients, edited_logprobs
 from kedit_lifecycle.editors.learned.settings import TrainingSettings
 from kedit_lifecycle.editors.learned.training import STAGE, Training
 from kedit_lifecycle.editors.learned.upper import UpperLayers
 from kedit_lifecycle.editors.mend import Mend
+from kedit_lifecycle.editors.statistics import Statistics, open_statistics
 from kedit_lifecycle.errors import EditFailedError, ModelError, StoreError, UsageError
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.progress import Progress, silent
@@ -232,9 +234,9 @@ def test_an_artefact_is_refused_for_another_model_or_if_damaged(
     place = shelf.add(training(model, examples, tmp_path).run())
     digest = shelf.digest_of("mend", "latest")
     assert shelf.digest_of("mend", digest[:8]) == digest == place.name
-    assert isinstance(shelf.load("mend", digest, model), LearnedArtefact)
+    assert isinstance(load_for(shelf.folder, "mend", digest, model), LearnedArtefact)
     with pytest.raises(ModelError, match="belongs to"):
-        shelf.load("mend", digest, tiny_editable("llama", seed=1))
+        load_for(shelf.folder, "mend", digest, tiny_editable("llama", seed=1))
     for name in ("", "*", "../trained", "unfin", "0000"):
         with pytest.raises(UsageError, match=r"no trained editor|several"):
             shelf.digest_of("mend", name)
@@ -243,7 +245,7 @@ def test_an_artefact_is_refused_for_another_model_or_if_damaged(
     content[-1] ^= 1
     weights.write_bytes(content)
     with pytest.raises(StoreError):
-        shelf.load("mend", digest, model)
+        load_for(shelf.folder, "mend", digest, model)
 
 
 def test_a_redrawn_edit_is_the_same_fact_with_another_answer_of_its_relation(
@@ -294,3 +296,31 @@ def test_rows_of_different_lengths_read_as_they_do_alone(model: EditableModel, e
     torch.testing.assert_close(found, torch.cat(alone))
     unedited = upper.unedited_logprobs([(row.ids, row.read) for row in rows])
     assert not torch.allclose(found, unedited, atol=1e-3)
+
+
+def test_without_an_own_network_the_one_that_comes_along_for_the_model_edits(
+    model: EditableModel, examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Mend, "packaged", tmp_path / "packaged")
+    artefact = training(model, examples, tmp_path).run()
+    artefact.save(tmp_path / "packaged")
+    editor, fact = Mend(), requests(1)
+
+    def statistics(of: EditableModel, folder: str) -> Statistics:
+        return open_statistics(of, tmp_path / folder / "stats", BlobStore(tmp_path / folder / "blobs"))
+
+    known = statistics(model, "known")
+    settled = editor.settled(editor.default_config(model), known)
+    assert settled.artefact == artefact.digest
+    assert editor.settled(settled, known) == settled
+    delta = editor.plan(model, fact, settled, statistics=known)
+    own = training(model, examples, tmp_path, seed=1).run()
+    known.trained.add(own)
+    assert editor.settled(editor.default_config(model), known).artefact == own.digest
+    assert editor.settled(settled, known) == settled  # by its digest, it is still there
+    again = editor.plan(model, fact, settled, statistics=known)
+    for one, other in zip(delta.updates, again.updates, strict=True):
+        assert torch.equal(one.left, other.left)
+    other_model = statistics(tiny_editable("llama", seed=1), "other")
+    with pytest.raises(UsageError, match="this store has none"):
+        editor.settled(editor.default_config(other_model.model), other_model)

@@ -11,7 +11,7 @@ from typing import Any
 from kedit_lifecycle.blobs.folder import unwritable
 from kedit_lifecycle.blobs.whole_file import replace_file
 from kedit_lifecycle.errors import ModelError, StoreError, UsageError
-from kedit_lifecycle.models.artefact import TrainedArtefact
+from kedit_lifecycle.models.artefact import RECIPE, TrainedArtefact
 from kedit_lifecycle.models.editable import EditableModel
 
 LATEST = "latest"
@@ -43,6 +43,10 @@ class TrainedShelf:
             replace_file(self._note(artefact.recipe["method"]), json.dumps(artefact.digest).encode())
         return place
 
+    def has_latest(self, method: str) -> bool:
+        """Whether the store has a trained editor of the method."""
+        return self._note(method).exists()
+
     def digest_of(self, method: str, name: str) -> str:
         """The full digest of `latest`, or of the one whose digest begins so.
 
@@ -70,18 +74,27 @@ class TrainedShelf:
     def _note(self, method: str) -> Path:
         return self.folder / f"{method}.latest.json"
 
-    def load(self, method: str, digest: str, model: EditableModel) -> LearnedArtefact:
-        """The artefact of a digest, checked byte for byte.
 
-        Raises:
-            StoreError: it is missing, damaged, or of another method.
-            ModelError: it was trained for another base model.
-        """
-        artefact = LearnedArtefact.load(self.folder / digest, digest)
-        if artefact.recipe["method"] != method:
-            raise StoreError(f"the trained editor {digest[:12]} is of {artefact.recipe['method']}")
-        refuse_other_base(artefact.recipe, digest, model)
-        return artefact
+def load_for(folder: Path, method: str, digest: str, model: EditableModel) -> LearnedArtefact:
+    """The artefact of a digest in a folder of some, checked byte for byte, for edits of a model.
+
+    Raises:
+        StoreError: it is missing, damaged, or of another method.
+        ModelError: it was trained for another base model.
+    """
+    artefact = LearnedArtefact.load(folder / digest, digest)
+    if artefact.recipe["method"] != method:
+        raise StoreError(f"the trained editor {digest[:12]} is of {artefact.recipe['method']}")
+    refuse_other_base(artefact.recipe, digest, model)
+    return artefact
+
+
+def packaged_for(folder: Path, model: EditableModel) -> str | None:
+    """The digest of the artefact in a folder of some that was trained for this base model; None: none was."""
+    for recipe in sorted(folder.glob(f"*/{RECIPE}")):
+        if json.loads(recipe.read_text(encoding="utf-8"))["base"] == model.base_digest:
+            return recipe.parent.name
+    return None
 
 
 def refuse_other_base(recipe: Mapping[str, Any], digest: str, model: EditableModel) -> None:

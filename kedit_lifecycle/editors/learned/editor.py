@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
 import torch
@@ -11,7 +13,7 @@ from pydantic import Field, ValidationError
 from torch import Tensor
 
 from kedit_lifecycle.editors.base import Editor, EditorConfig
-from kedit_lifecycle.editors.learned.artefact import LATEST, LearnedArtefact
+from kedit_lifecycle.editors.learned.artefact import LATEST, LearnedArtefact, load_for, packaged_for
 from kedit_lifecycle.editors.learned.examples import Example, encode_example
 from kedit_lifecycle.editors.learned.gradients import Factors, Networked, is_transposed, mlp_weights
 from kedit_lifecycle.editors.learned.network import HyperNetwork
@@ -38,7 +40,8 @@ class LearnedConfig(EditorConfig):
 
     artefact: str = Field(
         default=LATEST,
-        description="the trained network: latest, or the beginning of a digest (`kedit train` prints it)",
+        description="the trained network: latest (of the store, else what comes along for the model), or the "
+        "beginning of a digest (`kedit train` prints it)",
     )
     scale: float = Field(default=1.0, gt=0, description="the update is multiplied by this")
 
@@ -62,7 +65,7 @@ class LearnedEditor(Editor[ConfigT]):
         """A fresh network for these weights, the same for the same settings; untrained, a gradient step."""
 
     def default_config(self, model: EditableModel) -> ConfigT:
-        """The store's latest network."""
+        """The store's latest network, else the one that comes along for this base model."""
         return cast("ConfigT", self.config_class())
 
     def training_settings(self, model: EditableModel) -> TrainingSettings:
@@ -89,8 +92,18 @@ class LearnedEditor(Editor[ConfigT]):
         """The config with the artefact's full digest, as the ledger keeps it."""
         if config.artefact == UNTRAINED:
             return config
-        digest = statistics.trained.digest_of(self.name, config.artefact)
-        return config.model_copy(update={"artefact": digest})
+        shelf, asked = statistics.trained, config.artefact
+        comes_along = packaged_for(self.packaged, statistics.model)
+        if comes_along is None or not (
+            comes_along.startswith(asked) or (asked == LATEST and not shelf.has_latest(self.name))
+        ):
+            return config.model_copy(update={"artefact": shelf.digest_of(self.name, asked)})
+        return config.model_copy(update={"artefact": comes_along})
+
+    @property
+    def packaged(self) -> Path:
+        """The folder of the artefacts that come with the method, by digest; each is of one base model."""
+        return Path(inspect.getfile(type(self))).parent / "trained"
 
     def plan(
         self,
@@ -140,7 +153,9 @@ class LearnedEditor(Editor[ConfigT]):
             return fresh.network.to(model.device).eval(), fresh.tensors
 
         def make() -> tuple[HyperNetwork, tuple[str, ...]]:
-            artefact = statistics.trained.load(self.name, settled.artefact, model)
+            comes_along = (self.packaged / settled.artefact).is_dir()
+            folder = self.packaged if comes_along else statistics.trained.folder
+            artefact = load_for(folder, self.name, settled.artefact, model)
             return self._trained(model, artefact), tuple(artefact.recipe["tensors"])
 
         return statistics.remember((self.name, settled.artefact), make)
