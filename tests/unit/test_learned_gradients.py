@@ -59,6 +59,21 @@ def test_factors_of_a_padded_batch_are_each_rows_own_gradient(model: EditableMod
             assert torch.allclose(found, expected, rtol=1e-4, atol=1e-6 * float(expected.abs().max()))
 
 
+def test_rows_of_many_lengths_have_the_gradients_they_have_alone(model: EditableModel) -> None:
+    tensors, upper = mlp_weights(model, LAYERS), UpperLayers(model, 1)
+    rows = [
+        EncodedTarget(tuple(range(5, 5 + length)), length - 2)
+        for length in (40, 4, 90, 11, 60, 4, 25, 70, 50)
+    ]  # more than one batch, and in no order
+    together = edit_gradients(upper, tensors, rows)
+    for place, row in enumerate(rows):
+        alone = edit_gradients(upper, tensors, [row])
+        for tensor in tensors:
+            expected, found = alone[tensor].dense()[0], together[tensor].dense()[place]
+            assert torch.allclose(found, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
+            assert together[tensor].left.shape[1] == 89
+
+
 def test_each_row_runs_with_its_own_update(model: EditableModel) -> None:
     tensor = mlp_weights(model, (2,))[-1]
     rows = [target.ids[:-1] for target in targets(model, 2)]

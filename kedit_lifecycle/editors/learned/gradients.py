@@ -38,9 +38,19 @@ class Factors:
         """Those of some rows, repeated where a place is."""
         return Factors(self.left[places], self.right[places])
 
+    def widened(self, rank: int) -> Factors:
+        """With as many more parts of 0 as make this rank."""
+        more = (0, 0, 0, rank - self.left.shape[1])
+        return Factors(nn.functional.pad(self.left, more), nn.functional.pad(self.right, more))
+
     def dense(self) -> Tensor:
         """The matrices themselves, (rows, d_out, d_in)."""
         return self.left.transpose(1, 2) @ self.right
+
+
+def joined(parts: Sequence[Factors]) -> Factors:
+    """Batches of one rank behind each other."""
+    return Factors(torch.cat([one.left for one in parts]), torch.cat([one.right for one in parts]))
 
 
 def mlp_weights(model: EditableModel, layers: Sequence[int], which: Matrices = "all") -> tuple[str, ...]:

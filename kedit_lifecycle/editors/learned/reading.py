@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from kedit_lifecycle.editors.learned.examples import Asked, Example, Examples
-from kedit_lifecycle.editors.learned.gradients import Factors, gradient_factors, updated
+from kedit_lifecycle.editors.learned.gradients import Factors, gradient_factors, joined, updated
 from kedit_lifecycle.editors.learned.network import HyperNetwork
 from kedit_lifecycle.editors.learned.upper import UpperLayers
 from kedit_lifecycle.models.batching import Tokens, length_buckets
 from kedit_lifecycle.models.tokens import EncodedTarget
 
-_TOKENS_ON_CPU, _TOKENS_ON_GPU = 512, 16_384  # padded, in one pass: there padding costs, here each pass does
+_TOKENS_ON_CPU, _TOKENS_ON_GPU = 320, 16_384  # padded, in one pass: there padding costs, here each pass does
 
 
 def edit_gradients(
     upper: UpperLayers, tensors: Sequence[str], targets: Sequence[EncodedTarget]
 ) -> dict[str, Factors]:
     """The gradient of each row's own mean NLL of its target."""
+    width = max(len(target.ids) - 1 for target in targets)
+    parts: dict[str, list[Factors]] = {tensor: [] for tensor in tensors}
+    order: list[int] = []
+    for chosen in _alike(upper, [len(target.ids) for target in targets]):
+        found = _gradients_together(upper, tensors, [targets[place] for place in chosen])
+        for tensor, one in found.items():
+            parts[tensor].append(one.widened(width))
+        order += chosen
+    back = torch.tensor(order, device=upper.model.device).argsort()
+    return {tensor: joined(some).rows(back) for tensor, some in parts.items()}
+
+
+def _gradients_together(
+    upper: UpperLayers, tensors: Sequence[str], targets: Sequence[EncodedTarget]
+) -> dict[str, Factors]:
     rows = [target.ids[:-1] for target in targets]
     width = max(len(row) for row in rows)
     mask = torch.tensor([[place < len(row) for place in range(width)] for row in rows])
@@ -31,6 +46,12 @@ def edit_gradients(
         return nll(upper, hidden, targets).sum()
 
     return gradient_factors(upper.model, tensors, loss, mask.to(upper.model.device))
+
+
+def _alike(upper: UpperLayers, lengths: Sequence[int]) -> Iterator[list[int]]:
+    """The places of rows that run together: those of about one length, so that little of it is padding."""
+    budget = _TOKENS_ON_CPU if upper.model.device.type == "cpu" else _TOKENS_ON_GPU
+    return length_buckets(range(len(lengths)), lambda place: lengths[place], budget)
 
 
 def nll(upper: UpperLayers, hidden: Tensor, targets: Sequence[EncodedTarget]) -> Tensor:
@@ -69,13 +90,9 @@ class Row:
 
 
 def edited_logprobs(upper: UpperLayers, updates: Mapping[str, Factors], rows: Sequence[Row]) -> Tensor:
-    """Log-probabilities at what is read of each row, in the rows' order, (places, vocabulary) float32.
-
-    Rows of about one length run together, so that little of it is padding.
-    """
+    """Log-probabilities at what is read of each row, in the rows' order, (places, vocabulary) float32."""
     states: dict[int, Tensor] = {}
-    budget = _TOKENS_ON_CPU if upper.model.device.type == "cpu" else _TOKENS_ON_GPU
-    for chosen in length_buckets(range(len(rows)), lambda place: len(rows[place].ids), budget):
+    for chosen in _alike(upper, [len(row.ids) for row in rows]):
         owner = torch.tensor([rows[place].owner for place in chosen], device=upper.model.device)
         with updated(upper.model, {tensor: update.rows(owner) for tensor, update in updates.items()}):
             hidden, _ = upper.hidden([rows[place].ids for place in chosen])
