@@ -43,7 +43,7 @@ from kedit_lifecycle.models.sources import DEFAULT_MODEL, load_model
 from kedit_lifecycle.workbench import Workbench
 from kedit_lifecycle.workbench.editor_training import train_editor
 
-LEARNING_RATES = (1e-5, 3e-5, 1e-4, 3e-4)
+LEARNING_RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
 STEPS, ENOUGH = 25, 1e-2
 TIMED = 10
 
