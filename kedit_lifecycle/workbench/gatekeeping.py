@@ -57,14 +57,24 @@ def contradictions(
         gone = {(one.earlier_version, one.earlier_position) for one in replacing}
         found = [(position, one) for position, one in found if one.with_.where not in gone]
         return Contradictions(conflict_check([one for _, one in found]), _hint(found), replacing)
-    if not supersede:
-        return Contradictions(conflict_check([one for _, one in found]), _hint(found))
-    replaced = [(position, one) for position, one in found if one.severity == "refuse"]
-    left = [one for _, one in found if one.severity != "refuse"]
+    replaced = [
+        (position, one)
+        for position, one in found
+        if (supersede and one.severity == "refuse") or _is_told_again(line, requests[position], one)
+    ]
+    left = [one for one in found if one not in replaced]
     return Contradictions(
-        conflict_check(left, replaced=[one for _, one in replaced]),
-        supersedes=tuple(sorted({Supersession(p, *one.with_.where) for p, one in replaced}, key=_in_order)),
+        conflict_check([one for _, one in left], replaced=[one for _, one in replaced]),
+        "" if supersede else _hint(left),
+        tuple(sorted({Supersession(p, *one.with_.where) for p, one in replaced}, key=_in_order)),
     )
+
+
+def _is_told_again(line: LineState, request: EditRequest, conflict: Conflict) -> bool:
+    """Whether it is, word for word, a fact that the memory holds: its entry would answer before the edit."""
+    earlier = conflict.with_
+    same = (earlier.subject, earlier.prompt) == (request.subject, request.prompt)
+    return conflict.kind == "duplicate" and same and line.is_remembered(earlier.where)
 
 
 @dataclass

@@ -16,6 +16,7 @@ from kedit_lifecycle.ledger.line import LineEdit, line_edits, line_request_metri
 from kedit_lifecycle.ledger.records import Supersession, VersionRow
 from kedit_lifecycle.ledger.store import Store
 from kedit_lifecycle.models.sentence_encoder import SentenceEncoder, packaged_encoder
+from kedit_lifecycle.workbench.serac import MEMORY
 
 HELD_METRICS = ("efficacy", "exact_match")
 
@@ -27,6 +28,7 @@ class LineState:
         self._version = ""
         self._all: list[EarlierEdit] = []
         self._edits: dict[tuple[int, int], EarlierEdit] = {}  # the live ones
+        self._remembered: set[tuple[int, int]] = set()  # of these, those that the memory holds
         self._index: ConflictIndex | None = None
         self._encoder = default_encoder()
         self._monitors: dict[str, HealthMonitor] = {}
@@ -40,7 +42,16 @@ class LineState:
         self._all = [_earlier(one, held) for one in found]
         superseded = {(one.version, one.position) for one in found if one.superseded}
         self._edits = {place: one for one in self._all if (place := _place(one)) not in superseded}
+        self._remembered = {
+            place
+            for one in found
+            if one.operation == MEMORY and (place := (one.version, one.position)) in self._edits
+        }
         self._index, self._monitors, self._version = None, {}, version.id
+
+    def is_remembered(self, place: tuple[int, int]) -> bool:
+        """Whether a live edit, by (version, position), is one that the memory holds."""
+        return place in self._remembered
 
     @property
     def edits(self) -> list[EarlierEdit]:
@@ -80,10 +91,13 @@ class LineState:
             made = EarlierEdit(version.number, position, request, holds)
             self._edits[version.number, position] = made
             self._all.append(made)
+            if version.operation == MEMORY:
+                self._remembered.add(_place(made))
             if self._index is not None:
                 self._index.add(RecordedEdit.of(version.number, position, request))
         for one in supersedes:
             gone = self._edits.pop((one.earlier_version, one.earlier_position), None)
+            self._remembered.discard((one.earlier_version, one.earlier_position))
             if gone is not None and self._index is not None:
                 self._index.remove(gone.version, gone.position)
         self._monitors = {} if monitor is None else {limits.model_dump_json(): monitor}

@@ -349,3 +349,50 @@ def test_a_fact_that_cannot_be_written_stays_in_the_memory(tmp_path: Path) -> No
         assert [s.earlier_position for s in workbench.store.reader.supersedes(made.number)] == [0, 2]
         memory = Memory(workbench.store, None)
         assert made.memory == memory.fingerprint(memory.entries(made), memory.config_at(made))
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_fact_told_again_in_the_weights_is_no_longer_answered_by_the_memory(
+    tmp_path: Path, anew: bool
+) -> None:
+    with tiny_workbench(tmp_path) as workbench:
+        workbench.edit(capital("Rome"), **SERAC)
+        workbench.edit(capital("Oslo", "Norway"), **SERAC)
+    with Workbench.open(tmp_path / "store") as workbench:
+        if not anew:
+            workbench.edit(requests(1)[0], **SERAC)  # the line is at hand, not read from the ledger
+        made = workbench.edit(capital("Rome"), config=QUICK["rome"], policy="observe")
+        assert made.version is not None
+        reader = workbench.store.reader
+        assert [
+            (one.earlier_version, one.earlier_position) for one in reader.supersedes(made.version.number)
+        ] == [(1, 0)]
+        (conflict,) = [one for one in made.checks if one.check == "conflict"]
+        assert conflict.verdict == "pass"
+        assert "takes the place of v1" in conflict.message
+        route = workbench.ask(ASKED).route
+        assert route is not None
+        assert route.answered_by == "model"
+        other = workbench.ask("The capital of Norway is").route
+        assert other is not None
+        assert other.answered_by == "memory"
+        workbench.undo()
+        back = workbench.ask(ASKED).route
+        assert back is not None
+        assert back.answered_by == "memory"
+        assert verify(workbench.store.path, "deep").findings == []
+
+
+def test_a_fact_told_again_in_the_memory_is_there_once(tmp_path: Path) -> None:
+    with tiny_workbench(tmp_path) as workbench:
+        workbench.edit(capital("Rome"), **SERAC)
+        workbench.edit(capital("Rome"), **SERAC)
+        assert [tuple(one.id) for one in workbench.memory_entries()] == [(2, 0)]
+
+
+def test_a_fact_told_again_of_the_weights_replaces_nothing(tmp_path: Path) -> None:
+    with tiny_workbench(tmp_path) as workbench:
+        workbench.edit(capital("Rome"), config=QUICK["rome"], policy="observe")
+        made = workbench.edit(capital("Rome"), config=QUICK["rome"], policy="observe")
+        assert made.version is not None
+        assert workbench.store.reader.supersedes(made.version.number) == []
