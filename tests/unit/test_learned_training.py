@@ -20,7 +20,7 @@ from kedit_lifecycle.editors.learned.reading import Row, edit_gradients, edited_
 from kedit_lifecycle.editors.learned.settings import TrainingSettings
 from kedit_lifecycle.editors.learned.training import STAGE, Training
 from kedit_lifecycle.editors.learned.upper import UpperLayers
-from kedit_lifecycle.editors.mend import Mend
+from kedit_lifecycle.editors.mend import Mend, MendConfig
 from kedit_lifecycle.editors.statistics import Statistics, open_statistics
 from kedit_lifecycle.errors import EditFailedError, ModelError, StoreError, UsageError
 from kedit_lifecycle.models.editable import EditableModel
@@ -321,6 +321,8 @@ def test_without_an_own_network_the_one_that_comes_along_for_the_model_edits(
     again = editor.plan(model, fact, settled, statistics=known)
     for one, other in zip(delta.updates, again.updates, strict=True):
         assert torch.equal(one.left, other.left)
+    with pytest.raises(UsageError, match="no trained editor begins"):
+        editor.settled(MendConfig(artefact=""), known)
     other_model = statistics(tiny_editable("llama", seed=1), "other")
     with pytest.raises(UsageError, match="this store has none"):
         editor.settled(editor.default_config(other_model.model), other_model)

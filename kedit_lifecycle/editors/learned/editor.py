@@ -92,13 +92,17 @@ class LearnedEditor(Editor[ConfigT]):
         """The config with the artefact's full digest, as the ledger keeps it."""
         if config.artefact == UNTRAINED:
             return config
-        shelf, asked = statistics.trained, config.artefact
-        comes_along = packaged_for(self.packaged, statistics.model)
-        if comes_along is None or not (
-            comes_along.startswith(asked) or (asked == LATEST and not shelf.has_latest(self.name))
-        ):
-            return config.model_copy(update={"artefact": shelf.digest_of(self.name, asked)})
-        return config.model_copy(update={"artefact": comes_along})
+        digest = self._coming_along(config.artefact, statistics)
+        digest = digest or statistics.trained.digest_of(self.name, config.artefact)
+        return config.model_copy(update={"artefact": digest})
+
+    def _coming_along(self, asked: str, statistics: Statistics) -> str | None:
+        """The digest of what comes along for this base model, if that is what is asked for."""
+        if asked == LATEST and statistics.trained.has_latest(self.name):
+            return None
+        found = packaged_for(self.packaged, statistics.model)
+        is_it = found is not None and asked != "" and (asked == LATEST or found.startswith(asked))
+        return found if is_it else None
 
     @property
     def packaged(self) -> Path:
