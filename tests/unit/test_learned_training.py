@@ -15,6 +15,7 @@ from tiny_workbench import requests
 
 from kedit_lifecycle.blobs import BlobStore
 from kedit_lifecycle.editors.learned.artefact import LearnedArtefact, TrainedShelf, load_for
+from kedit_lifecycle.editors.learned.editor import merged_update
 from kedit_lifecycle.editors.learned.examples import Example, Examples, make_examples, overlap
 from kedit_lifecycle.editors.learned.reading import Row, edit_gradients, edited_logprobs
 from kedit_lifecycle.editors.learned.settings import TrainingSettings
@@ -80,7 +81,9 @@ def killed_at(step: int) -> Progress:
 def test_a_killed_training_ends_as_an_unbroken_one(
     model: EditableModel, examples: Examples, tmp_path: Path, step: int
 ) -> None:
-    drawn: dict[str, Any] = {"decay": "cosine", "redraw": 0.5}
+    drawn: dict[str, Any] = {
+        "decay": "cosine", "redraw": 0.4, "foreign": 0.3, "reword": 0.5, "together": 4
+    }  # fmt: skip
     unbroken = training(model, examples, tmp_path / "unbroken", **drawn).run()
     with pytest.raises(KilledError):
         training(model, examples, tmp_path / "killed", killed_at(step), **drawn).run()
@@ -248,14 +251,18 @@ def test_an_artefact_is_refused_for_another_model_or_if_damaged(
         load_for(shelf.folder, "mend", digest, model)
 
 
+def drawn(examples: Examples, step: int = 3, **settings: Any) -> list[Example]:
+    return examples.batch(TrainingSettings(batch=8, **settings), step)
+
+
 def test_a_redrawn_edit_is_the_same_fact_with_another_answer_of_its_relation(
     examples: Examples, model: EditableModel
 ) -> None:
-    plain = examples.batches(8, 0, 3)
-    assert examples.batches(8, 0, 3, 1.0) == examples.batches(8, 0, 3, 1.0)
-    assert examples.batches(8, 0, 3, 0.0) == plain
+    plain = drawn(examples)
+    assert drawn(examples, redraw=1.0) == drawn(examples, redraw=1.0)
+    assert drawn(examples, redraw=0.0) == plain
     answers = {one.text.new for one in examples.training}
-    for one, other in zip(plain, examples.batches(8, 0, 3, 1.0), strict=True):
+    for one, other in zip(plain, drawn(examples, redraw=1.0), strict=True):
         assert other.request == one.request
         assert other.neighbors == one.neighbors
         assert other.text.prompt == one.text.prompt
@@ -264,7 +271,7 @@ def test_a_redrawn_edit_is_the_same_fact_with_another_answer_of_its_relation(
             assert after.new.target == other.text.new
             assert after.new.ids[: after.new.target_start] == before.new.ids[: before.new.target_start]
             assert after.true == before.true
-    some = [one != other for one, other in zip(plain, examples.batches(8, 0, 3, 0.5), strict=True)]
+    some = [one != other for one, other in zip(plain, drawn(examples, redraw=0.5), strict=True)]
     assert True in some
     assert False in some
 
@@ -272,7 +279,104 @@ def test_a_redrawn_edit_is_the_same_fact_with_another_answer_of_its_relation(
 def test_an_answer_that_no_other_fact_of_the_relation_has_is_not_redrawn(model: EditableModel) -> None:
     lonely = [one.model_copy(update={"relation": f"P{place}"}) for place, one in enumerate(requests(8))]
     some = make_examples(model, lonely, unrelated=[])
-    assert some.batches(6, 0, 0, 1.0) == some.batches(6, 0, 0)
+    assert drawn(some, redraw=1.0) == drawn(some)
+
+
+def test_a_foreign_answer_is_any_name_the_facts_hold(examples: Examples, model: EditableModel) -> None:
+    answers = {one.text.new for one in examples.training}
+    found = {one.text.new for step in range(12) for one in drawn(examples, step, foreign=1.0)}
+    assert found <= answers | set(examples.names)
+    assert found & answers
+    assert found & set(examples.names) - answers
+    read = {model.tokenizer.decode(name).strip() for name in examples.names}
+    assert read == {one.request.subject for one in examples.training}
+
+
+def test_the_shares_of_edits_with_another_answer_are_shares_of_one_whole() -> None:
+    with pytest.raises(ValueError, match="at most 1"):
+        TrainingSettings(redraw=0.7, foreign=0.4)
+
+
+def test_a_reworded_edit_is_asked_by_a_paraphrase_and_its_prompt_is_one(
+    examples: Examples, model: EditableModel
+) -> None:
+    for plain, one in zip(drawn(examples), drawn(examples, reword=1.0), strict=True):
+        assert one.edit in plain.paraphrases
+        assert plain.edit in one.paraphrases
+        assert len(one.paraphrases) == len(plain.paraphrases)
+        assert one.text.prompt == one.edit.new.ids[: one.edit.new.target_start]
+        assert model.tokenizer.decode(one.text.prompt[: one.text.subject_last + 1]).endswith(
+            plain.request.subject
+        )
+
+
+def test_a_paraphrase_that_does_not_name_the_subject_is_no_wording_of_an_edit(model: EditableModel) -> None:
+    facts = [
+        one.model_copy(update={"paraphrases": ("Its answer is", f"{{}} or {one.subject}")})
+        for one in requests(8)
+    ]
+    some = make_examples(model, facts, unrelated=[])
+    assert all(one.wordings == [] for one in some.training)
+    assert drawn(some, reword=1.0) == drawn(some)
+
+
+@pytest.mark.parametrize("together", [2, 3, 4])
+def test_edits_made_together_read_as_in_one_model_with_all_their_updates(
+    model: EditableModel, examples: Examples, together: int
+) -> None:
+    what = Mend().trainable(model, {"blocks": 2, "edit_learning_rate": 0.5})
+    upper, batch = UpperLayers(model, 1), examples.training[:5]
+    gradients = edit_gradients(upper, what.tensors, [one.edit.new for one in batch])
+    updates = what.network.updates([one.text for one in batch], gradients)
+    rows = [Row.of(one.edit.new, place) for place, one in enumerate(batch)]
+    found = edited_logprobs(upper, updates, rows, together)
+    expected = []
+    for place, row in enumerate(rows):
+        first = place // together * together
+        members = [
+            {name: one.rows(torch.tensor([owner])) for name, one in updates.items()}
+            for owner in range(first, min(first + together, len(rows)))
+        ]
+        with model.trial():
+            model.apply([merged_update(model, tensor, members, 1.0) for tensor in what.tensors])
+            expected.append(edited_logprobs(UpperLayers(model, 0), {}, [row]))
+    torch.testing.assert_close(found, torch.cat(expected), atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(found, edited_logprobs(upper, updates, rows), atol=1e-3)
+
+
+def test_a_training_with_edits_together_draws_the_sizes_and_validates_them_too(
+    model: EditableModel, examples: Examples, tmp_path: Path
+) -> None:
+    one = training(model, examples, tmp_path, together=6)
+    assert {one._together(place) for place in range(50)} == {1, 2, 4}
+    assert {training(model, examples, tmp_path)._together(place) for place in range(9)} == {1}
+    point = one.run().recipe["curve"][-1]
+    assert {"nll", "kl", "nll_together", "kl_together"} <= set(point)
+    alone = training(model, examples, tmp_path / "alone").run().recipe["curve"][-1]
+    assert "nll_together" not in alone
+
+
+def test_what_the_unedited_model_says_is_the_same_bits_in_any_order(
+    model: EditableModel, examples: Examples
+) -> None:
+    rows = [(ids, [len(ids) - 1]) for ids in examples.kept_texts()]
+    found = []
+    for order in (rows, rows[::-1]):
+        upper = UpperLayers(model, 1)
+        upper.prepare(examples.texts(), examples.kept_texts())
+        one_by_one = {row[0]: upper.unedited_logprobs([row]) for row in order}
+        found.append(torch.cat([one_by_one[ids] for ids, _ in rows]))
+    assert torch.equal(*found)
+    plain = UpperLayers(model, 0).unedited_logprobs(rows)
+    torch.testing.assert_close(found[0], plain, atol=1e-4, rtol=1e-4)
+
+
+def test_every_text_that_is_kept_is_prepared(examples: Examples) -> None:
+    kept, prepared = set(examples.kept_texts()), set(examples.texts())
+    assert kept <= prepared
+    for step in range(20):
+        for one in drawn(examples, step, redraw=0.4, foreign=0.3, reword=0.5):
+            assert {ids for ids, _ in examples.to_keep(one, 0, step)} <= kept
 
 
 def test_rows_of_different_lengths_read_as_they_do_alone(model: EditableModel, examples: Examples) -> None:

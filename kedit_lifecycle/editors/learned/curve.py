@@ -9,11 +9,12 @@ from kedit_lifecycle.blobs.folder import unwritable
 from kedit_lifecycle.blobs.whole_file import replace_file
 
 TABLE, PICTURE = "curve.tsv", "curve.png"
-COLUMNS = ("step", "loss", "nll", "kl", "es", "ps", "ns")
+_TAKEN = ("nll", "kl", "es", "ps", "ns")
+COLUMNS = ("step", "loss", *_TAKEN, *(f"{name}_together" for name in _TAKEN))
 _PANELS = (
     ("what is minimised", ("loss",)),
-    ("nats per token", ("nll", "kl")),
-    ("share of held-out prompts", ("es", "ps", "ns")),
+    ("nats per token", ("nll", "kl", "nll_together", "kl_together")),
+    ("share of held-out prompts", ("es", "ps", "ns", "es_together", "ps_together", "ns_together")),
 )
 
 Curve = Sequence[Mapping[str, float]]

@@ -7,13 +7,21 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from kedit_lifecycle.editors.learned.network import EditText
+from kedit_lifecycle.editors.learned.settings import TrainingSettings
 from kedit_lifecycle.errors import UsageError
 from kedit_lifecycle.facts.request import EditRequest
 from kedit_lifecycle.models.batching import position_limit
 from kedit_lifecycle.models.editable import EditableModel
-from kedit_lifecycle.models.tokens import EncodedTarget, encode, encode_fact, encode_with_target
+from kedit_lifecycle.models.tokens import (
+    SUBJECT_SLOT,
+    EncodedTarget,
+    encode,
+    encode_fact,
+    encode_with_target,
+)
 
 CHUNK = 20  # tokens of unrelated text in one row
 READ = 2  # of them, the last so many are compared: about as many as an answer has tokens
@@ -33,13 +41,17 @@ class Asked:
 
 @dataclass(frozen=True)
 class Example:
-    """One edit. `neighbors` are prompts that keep their true answer."""
+    """One edit. `neighbors` are prompts that keep their true answer.
+
+    `subject_lasts` are the places of the subject's last token in the paraphrases that name it.
+    """
 
     request: EditRequest
     edit: Asked
     paraphrases: tuple[Asked, ...]
     neighbors: tuple[Asked, ...]
     text: EditText
+    subject_lasts: tuple[int | None, ...] = ()
 
     def to(self, target: tuple[int, ...]) -> Example:
         """The same fact, edited to another answer."""
@@ -49,6 +61,21 @@ class Example:
             paraphrases=tuple(one.to(target) for one in self.paraphrases),
             text=replace(self.text, new=target),
         )
+
+    @property
+    def wordings(self) -> list[int]:
+        """The paraphrases that the fact can be asked by as well."""
+        return [place for place, last in enumerate(self.subject_lasts) if last is not None]
+
+    def asked_by(self, paraphrase: int) -> Example:
+        """The same fact, edited in the words of a paraphrase, which its prompt takes the place of."""
+        chosen, last = self.paraphrases[paraphrase], self.subject_lasts[paraphrase]
+        assert last is not None
+        others = list(self.paraphrases)
+        others[paraphrase] = self.edit
+        prompt = chosen.new.ids[: chosen.new.target_start]
+        text = replace(self.text, prompt=prompt, subject_last=last)
+        return replace(self, edit=chosen, paraphrases=tuple(others), text=text, subject_lasts=())
 
 
 @dataclass(frozen=True)
@@ -60,38 +87,65 @@ class Examples:
     unrelated: tuple[tuple[int, ...], ...]
     left_out: int  # facts without a paraphrase
     digest: str
+    names: tuple[tuple[int, ...], ...] = ()  # the subjects, as the model reads them behind a prompt
     _by_relation: dict[str, list[Example]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
         for example in self.training:
             self._by_relation[_relation(example.request)].append(example)
 
+    @cached_property
+    def _any_answer(self) -> list[tuple[int, ...]]:
+        answers = (one.text.new for one in self.training)
+        return list(dict.fromkeys([*answers, *self.names]))
+
     def texts(self) -> list[tuple[int, ...]]:
-        """Every text that training or validation may run, once each, as the model reads it."""
+        """The texts that training and validation run, once each, as the model reads them.
+
+        Not those of answers drawn anew, nor of edits in other words.
+        """
         found: dict[tuple[int, ...], None] = {}
         for example in (*self.validation, *self.training):
             asked = [pair.new for pair in (example.edit, *example.paraphrases)]
             asked += [pair.true for pair in (example.edit, *example.neighbors) if pair.true]
             found.update(dict.fromkeys(one.ids[:-1] for one in asked))
-        for text in self.unrelated:
-            starts = range(0, max(1, len(text) // CHUNK) * CHUNK, CHUNK)
-            found.update(dict.fromkeys(text[start : start + CHUNK] for start in starts))
+        found.update(dict.fromkeys(chunk for text in self.unrelated for chunk in _chunks(text)))
         return list(found)
 
-    def batches(self, size: int, seed: int, step: int, redraw: float = 0.0) -> list[Example]:
-        """The examples of one step: the same for the same seed and step, whatever was drawn before.
+    def kept_texts(self) -> list[tuple[int, ...]]:
+        """Those of them that `to_keep` gives."""
+        rows = [one.edit.true or one.edit.new for one in self.training]
+        for example in (*self.validation, *self.training):
+            rows += [pair.true for pair in example.neighbors if pair.true]
+        found = dict.fromkeys(row.ids[:-1] for row in rows)
+        found.update(dict.fromkeys(chunk for text in self.unrelated for chunk in _chunks(text)))
+        return list(found)
 
-        A share of them, `redraw`, is edited to the new answer of another fact of the relation.
+    def batch(self, settings: TrainingSettings, step: int) -> list[Example]:
+        """The examples of one pass: the same for the same seed and step, whatever was drawn before.
+
+        Some are edited to another answer (`redraw`, `foreign`), some in other words (`reword`).
         """
-        drawn = random.Random(f"{seed}:{step}").sample(self.training, min(size, len(self.training)))
-        draw = random.Random(f"redraw:{seed}:{step}")
-        return [self._redrawn(one, draw) if draw.random() < redraw else one for one in drawn]
+        seed = settings.seed
+        drawn = random.Random(f"{seed}:{step}").sample(self.training, min(settings.batch, len(self.training)))
+        answers, words = random.Random(f"redraw:{seed}:{step}"), random.Random(f"reword:{seed}:{step}")
+        answered = [self._answered(one, settings, answers) for one in drawn]
+        return [_reworded(one, words) if words.random() < settings.reword else one for one in answered]
 
-    def _redrawn(self, example: Example, draw: random.Random) -> Example:
-        own = {example.text.new, example.text.old}
-        alike = self._by_relation.get(_relation(example.request), ())
-        answers = [one for one in dict.fromkeys(other.text.new for other in alike) if one not in own]
-        return example.to(draw.choice(answers)) if answers else example
+    def _answered(self, example: Example, settings: TrainingSettings, draw: random.Random) -> Example:
+        kind = draw.random()
+        if kind < settings.foreign:
+            return self._redrawn(example, self._any_answer, draw)
+        if kind < settings.foreign + settings.redraw:
+            alike = self._by_relation.get(_relation(example.request), ())
+            return self._redrawn(example, list(dict.fromkeys(other.text.new for other in alike)), draw)
+        return example
+
+    @staticmethod
+    def _redrawn(example: Example, answers: Sequence[tuple[int, ...]], draw: random.Random) -> Example:
+        own = (example.text.new, example.text.old)
+        others = [one for one in answers if one not in own]
+        return example.to(draw.choice(others)) if others else example
 
     def to_keep(
         self, example: Example, seed: int, step: int, at_most: int = 4
@@ -113,11 +167,18 @@ class Examples:
         found = [(row.ids[:-1], list(range(row.target_start - 1, len(row.ids) - 1))) for row in rows if row]
         if self.unrelated:
             text = draw.choice(self.unrelated)
-            # whole chunks only, so that what enters the upper layers is mostly kept already
-            start = CHUNK * draw.randrange(max(1, len(text) // CHUNK))
-            chunk = text[start : start + CHUNK]
+            chunk = draw.choice(_chunks(text))
             found.append((chunk, list(range(max(0, len(chunk) - READ), len(chunk)))))
         return found if len(found) <= at_most else draw.sample(found, at_most)
+
+
+def _chunks(text: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Whole ones only, so that what enters the upper layers is kept already."""
+    return [text[start : start + CHUNK] for start in range(0, max(1, len(text) // CHUNK) * CHUNK, CHUNK)]
+
+
+def _reworded(example: Example, draw: random.Random) -> Example:
+    return example.asked_by(draw.choice(example.wordings)) if example.wordings else example
 
 
 def _relation(request: EditRequest) -> str:
@@ -155,7 +216,12 @@ def make_examples(
         unrelated=tuple(tuple(ids) for ids in unrelated),
         left_out=len(requests) - len(made),
         digest=hashlib.sha256("".join(one.request.digest for one in made).encode()).hexdigest(),
+        names=tuple(dict.fromkeys(_name(model, one.request) for one in training)),
     )
+
+
+def _name(model: EditableModel, request: EditRequest) -> tuple[int, ...]:
+    return encode_with_target(model.tokenizer, request.prompt, request.subject).target
 
 
 def _encoded(model: EditableModel, requests: Sequence[EditRequest]) -> Iterator[Example]:
@@ -166,7 +232,15 @@ def _encoded(model: EditableModel, requests: Sequence[EditRequest]) -> Iterator[
         example = encode_example(model, request)
         longest = max(len(one.new.ids) for one in (example.edit, *example.paraphrases))
         if limit is None or longest <= limit:
-            yield example
+            lasts = tuple(_subject_last(model, request, text) for text in request.paraphrases)
+            yield replace(example, subject_lasts=lasts)
+
+
+def _subject_last(model: EditableModel, request: EditRequest, paraphrase: str) -> int | None:
+    if SUBJECT_SLOT in paraphrase or request.subject not in paraphrase:
+        return None
+    prompt = paraphrase.replace(request.subject, SUBJECT_SLOT, 1)
+    return encode_fact(model.tokenizer, prompt, request.subject, request.target_new).subject_last
 
 
 def encode_example(model: EditableModel, request: EditRequest) -> Example:

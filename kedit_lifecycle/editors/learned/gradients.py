@@ -43,6 +43,17 @@ class Factors:
         more = (0, 0, 0, rank - self.left.shape[1])
         return Factors(nn.functional.pad(self.left, more), nn.functional.pad(self.right, more))
 
+    def grouped(self, size: int) -> Factors:
+        """The sums of `size` rows each, one behind the other: (rows / size, size · rank, …).
+
+        Where the rows do not come out even, the last sum is of fewer.
+        """
+        rows, rank, _ = self.left.shape
+        more = (0, 0, 0, 0, 0, -rows % size)
+        padded = [nn.functional.pad(part, more) for part in (self.left, self.right)]
+        left, right = (part.reshape(-1, size * rank, part.shape[2]) for part in padded)
+        return Factors(left, right)
+
     def dense(self) -> Tensor:
         """The matrices themselves, (rows, d_out, d_in)."""
         return self.left.transpose(1, 2) @ self.right

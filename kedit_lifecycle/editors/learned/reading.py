@@ -89,12 +89,18 @@ class Row:
         return Row(target.ids[:-1], owner, answer_places(target))
 
 
-def edited_logprobs(upper: UpperLayers, updates: Mapping[str, Factors], rows: Sequence[Row]) -> Tensor:
-    """Log-probabilities at what is read of each row, in the rows' order, (places, vocabulary) float32."""
+def edited_logprobs(
+    upper: UpperLayers, updates: Mapping[str, Factors], rows: Sequence[Row], together: int = 1
+) -> Tensor:
+    """Log-probabilities at what is read of each row, in the rows' order, (places, vocabulary) float32.
+
+    Each runs with its owner's update; with `together`, of so many owners in a row the updates are added.
+    """
+    summed = {tensor: update.grouped(together) for tensor, update in updates.items()}
     states: dict[int, Tensor] = {}
     for chosen in _alike(upper, [len(row.ids) for row in rows]):
-        owner = torch.tensor([rows[place].owner for place in chosen], device=upper.model.device)
-        with updated(upper.model, {tensor: update.rows(owner) for tensor, update in updates.items()}):
+        owner = torch.tensor([rows[place].owner for place in chosen], device=upper.model.device) // together
+        with updated(upper.model, {tensor: update.rows(owner) for tensor, update in summed.items()}):
             hidden, _ = upper.hidden([rows[place].ids for place in chosen])
         for row, place in enumerate(chosen):
             states[place] = hidden[row, list(rows[place].read)]
@@ -119,8 +125,9 @@ def step_losses(
     step: int,
     enough: float = 0.0,
     kept: int = 4,
+    together: int = 1,
 ) -> StepLosses:
-    """Edit each example of a batch on its own, and read its prompts and what must stay.
+    """Edit each example of a batch, and read its prompts and what must stay, in groups of `together`.
 
     An answer whose NLL is below `enough` counts as that much, and has no gradient.
     """
@@ -136,7 +143,7 @@ def step_losses(
         for ids, read in examples.to_keep(one, seed, step, kept)
     ]
     rows = [Row.of(target, place) for target, place in answers]
-    found = edited_logprobs(upper, updates, [*rows, *keep])
+    found = edited_logprobs(upper, updates, [*rows, *keep], together)
     told, left = torch.split(found, [sum(len(row.read) for row in some) for some in (rows, keep)])
     expected = upper.unedited_logprobs([(row.ids, row.read) for row in keep])
     kl = (expected.exp() * (expected - left)).sum(dim=1).mean()
@@ -155,9 +162,13 @@ def _answers(batch: Sequence[Example], seed: int, step: int) -> list[tuple[Encod
 
 @torch.no_grad()
 def preferences(
-    network: HyperNetwork, upper: UpperLayers, tensors: Sequence[str], batch: Sequence[Example]
+    network: HyperNetwork,
+    upper: UpperLayers,
+    tensors: Sequence[str],
+    batch: Sequence[Example],
+    together: int = 1,
 ) -> dict[str, list[tuple[float, float]]]:
-    """(NLL of the new, NLL of the true answer) with each example's edit: of "edit", "paraphrase", "neighbor".
+    """(NLL of the new, NLL of the true answer) of "edit", "paraphrase", "neighbor", by each example's edit.
 
     Examples without a true answer are left out, as the comparison needs one.
     """
@@ -173,7 +184,7 @@ def preferences(
         asked += [("paraphrase", place, one) for one in example.paraphrases]
         asked += [("neighbor", place, one) for one in example.neighbors]
     targets = [(one, place) for _, place, pair in asked for one in (pair.new, pair.true) if one]
-    logprobs = edited_logprobs(upper, updates, [Row.of(*one) for one in targets])
+    logprobs = edited_logprobs(upper, updates, [Row.of(*one) for one in targets], together)
     losses = _mean_nll(logprobs, [target for target, _ in targets]).view(-1, 2).tolist()
     found: dict[str, list[tuple[float, float]]] = {"edit": [], "paraphrase": [], "neighbor": []}
     for (kind, _, _), (new, true) in zip(asked, losses, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from kedit_lifecycle.editors.base import EditorConfig
 
@@ -66,6 +66,25 @@ class TrainingSettings(BaseModel):
         description="share of a pass's edits whose new answer is drawn anew, from those that other facts of "
         "the relation get: of few facts, many edits",
     )
+    foreign: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of a pass's edits whose new answer is any name the facts hold, an answer's or a "
+        "subject's: edits to what no training answer is",
+    )
+    reword: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of a pass's edits that are asked by one of their paraphrases instead",
+    )
+    together: int = Field(
+        default=1,
+        ge=1,
+        description="edits that stand in one model, at most: each pass draws 1, 2, 4 … up to so many, and "
+        "what it reads is read with all of a group's updates added, as after a batch or a sequence",
+    )
     enough: float = Field(
         default=0.0,
         ge=0,
@@ -82,3 +101,9 @@ class TrainingSettings(BaseModel):
         default="no", description="of the passes on a GPU, by accelerate; on a CPU they are the model's own"
     )
     seed: int = Field(default=0, description="of the split, of every draw, and of the network's start")
+
+    @model_validator(mode="after")
+    def _shares(self) -> TrainingSettings:
+        if self.redraw + self.foreign > 1:
+            raise ValueError("redraw and foreign are shares of the same edits: together at most 1")
+        return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,7 @@ class Training:
             EditFailedError: that happened before the first validation.
         """
         with self._model.unedited():
-            self._upper.prepare(self._examples.texts(), self._progress)
+            self._upper.prepare(self._examples.texts(), self._examples.kept_texts(), self._progress)
             if not (resume and self._resumed()):
                 self._measure_inputs()
                 self._warm_up()
@@ -127,8 +128,12 @@ class Training:
             self._progress("gathering statistics of gradients", place + 1, self._settings.warm_up)
 
     def _batch(self, place: int) -> list[Example]:
-        settings = self._settings
-        return self._examples.batches(settings.batch, settings.seed, place, settings.redraw)
+        return self._examples.batch(self._settings, place)
+
+    def _together(self, place: int) -> int:
+        """Of so many edits the updates stand in one model: 1, 2, 4 … as often."""
+        sizes = [2**power for power in range(self._settings.together.bit_length())]
+        return random.Random(f"together:{self._settings.seed}:{place}").choice(sizes)
 
     def _one_step(self) -> None:
         settings, standing = self._settings, self._standing
@@ -148,6 +153,7 @@ class Training:
                     place,
                     settings.enough,
                     settings.keep,
+                    self._together(place),
                 )
                 objective = self._network.objective(found.nll, found.kl) / settings.accumulate
             self._accelerator.backward(objective)
@@ -214,26 +220,34 @@ class Training:
     def scores(self, examples: Sequence[Example]) -> dict[str, float]:
         """ES, PS, NS and the losses on held-out edits, each made alone; `loss` decides which network is best.
 
-        NS here is the share of neighbors that prefer the true answer with the edit.
+        NS here is the share of neighbors that prefer the true answer with the edit. Where training puts
+        edits together, the same of groups of them is there too, as `…_together`, and `loss` is the mean.
         """
+        chosen = list(examples)[: self._settings.validation_edits]
         self._network.eval()
         try:
-            return self._scores(list(examples)[: self._settings.validation_edits])
+            found = self._scores(chosen, 1)
+            if (together := min(self._settings.together, _VALIDATED_TOGETHER)) > 1:
+                grouped = self._scores(chosen, together)
+                found |= {f"{name}_together": value for name, value in grouped.items() if name != "loss"}
+                found["loss"] = (found["loss"] + grouped["loss"]) / 2
         finally:
             self._network.train()
+        return found
 
-    def _scores(self, chosen: Sequence[Example]) -> dict[str, float]:
+    def _scores(self, chosen: Sequence[Example], together: int) -> dict[str, float]:
+        network, upper, tensors = self._network, self._upper, self._what.tensors
         nll: list[float] = []
         kl: list[float] = []
         pairs: dict[str, list[tuple[float, float]]] = {}
         for start in range(0, len(chosen), _VALIDATED_TOGETHER):
             batch = chosen[start : start + _VALIDATED_TOGETHER]
             found = step_losses(
-                self._network, self._upper, self._what.tensors, self._examples, batch, self._settings.seed, 0
+                network, upper, tensors, self._examples, batch, self._settings.seed, 0, together=together
             )
             nll.append(float(found.nll))
             kl.append(float(found.kl))
-            for kind, some in preferences(self._network, self._upper, self._what.tensors, batch).items():
+            for kind, some in preferences(network, upper, tensors, batch, together).items():
                 pairs.setdefault(kind, []).extend(some)
         mean_nll, mean_kl = sum(nll) / len(nll), sum(kl) / len(kl)
         scores = {
@@ -242,7 +256,7 @@ class Training:
             for name, kind in (("es", "edit"), ("ps", "paraphrase"), ("ns", "neighbor"))
             if pairs.get(kind)
         }
-        objective = float(self._network.validation_loss(torch.tensor(mean_nll), torch.tensor(mean_kl)))
+        objective = float(network.validation_loss(torch.tensor(mean_nll), torch.tensor(mean_kl)))
         return {"loss": objective, "nll": mean_nll, "kl": mean_kl, **scores}
 
     # What is left

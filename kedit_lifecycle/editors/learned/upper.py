@@ -15,48 +15,55 @@ from kedit_lifecycle.models.partial_run import LayerSpan
 from kedit_lifecycle.models.tokens import pad_batch
 from kedit_lifecycle.progress import Progress, silent
 
-_MOST_FINAL_STATES = 16_384
-_PREPARED_TOGETHER = 32
+_TOGETHER = 32
 
 
 class UpperLayers:
-    """The unedited model from one layer up; what enters it is kept for every text that was run before."""
+    """The unedited model from one layer up; what enters it is kept for every text that was prepared.
+
+    Batches depend on what is asked for alone, never on what was asked before: a training that is resumed
+    reads the same bits.
+    """
 
     def __init__(self, model: EditableModel, start: int, memory_mib: float = 2048.0) -> None:
         self.model = model
         self.start = start
-        self._lower = CachedLower(model, start, memory_mib)
+        self._lower = CachedLower(model, start)
         self._limit = int(memory_mib * 2**20)
         self._prepared: dict[Tokens, Tensor] = {}  # what enters the upper layers, (positions, d_model)
+        self._kept: dict[Tokens, tuple[Tokens, ...]] = {}  # a text, and those that it is run with
         self._final: dict[Tokens, Tensor] = {}  # of the unedited model, (positions, d_model)
+        if start:
+            self._lower.entering(start, (0,))  # it takes note of what this family's layers return
 
     @torch.no_grad()
-    def prepare(self, texts: Iterable[Tokens], progress: Progress = silent) -> None:
+    def prepare(
+        self, texts: Iterable[Tokens], kept: Iterable[Tokens] = (), progress: Progress = silent
+    ) -> None:
         """Run texts up to the upper layers, those of one length together, as far as memory goes.
 
-        The batches depend on the texts alone, and what they gave is never let go: a training that is
-        resumed reads the same bits.
+        `kept` are those that `unedited_logprobs` will be asked for.
         """
+        self._kept = {ids: batch for batch in _of_one_length(kept) for ids in batch}
         if self.start == 0:
             return
-        ordered = sorted(dict.fromkeys(texts), key=lambda ids: (len(ids), ids))
-        if ordered:
-            self._lower.entering(self.start, ordered[0])  # it takes note of what this family's layers return
-        held = 0
-        for length, group in itertools.groupby(ordered, key=len):
-            alike = list(group)
-            for start in range(0, len(alike), _PREPARED_TOGETHER):
-                batch = alike[start : start + _PREPARED_TOGETHER]
-                held += len(batch) * length * self._bytes_per_position
-                if held > self._limit:
-                    return
-                entering = LayerSpan(self.model, batch, self.start, self.start).hidden
-                self._prepared.update(zip(batch, entering.clone(), strict=True))
-                progress("reading the texts up to the edited layers", len(self._prepared), len(ordered))
+        batches = _of_one_length(texts)
+        total, held = sum(map(len, batches)), 0
+        for batch in batches:
+            held += len(batch) * len(batch[0]) * self._bytes_per_position
+            if held > self._limit:
+                return
+            entering = LayerSpan(self.model, batch, self.start, self.start).hidden
+            self._prepared.update(zip(batch, entering.clone(), strict=True))
+            progress("reading the texts up to the edited layers", len(self._prepared), total)
 
-    def _entering(self, ids: Tokens) -> Tensor:
-        known = self._prepared.get(ids)
-        return self._lower.entering(self.start, ids) if known is None else known
+    def _entering(self, sequences: Sequence[Tokens]) -> list[Tensor]:
+        new = list(dict.fromkeys(ids for ids in sequences if ids not in self._prepared))
+        found: dict[Tokens, Tensor] = {}
+        if new:
+            stream = LayerSpan(self.model, new, self.start, self.start).hidden
+            found = {ids: stream[row, : len(ids)] for row, ids in enumerate(new)}
+        return [found[ids] if ids in found else self._prepared[ids] for ids in sequences]
 
     @property
     def _bytes_per_position(self) -> int:
@@ -71,7 +78,7 @@ class UpperLayers:
         input_ids, mask = pad_batch(sequences, self.model.pad_id, self.model.device)
         if self.start == 0:
             return self.model.hidden_states(input_ids, mask).last_hidden_state, mask
-        rows = [self._entering(tuple(ids)) for ids in sequences]
+        rows = self._entering([tuple(ids) for ids in sequences])
         stream = nn.utils.rnn.pad_sequence(rows, batch_first=True)
         with self._lower.handing_out(self.start, stream):
             return self.model.hidden_states(input_ids, mask).last_hidden_state, mask
@@ -80,18 +87,30 @@ class UpperLayers:
     def unedited_logprobs(self, rows: Sequence[tuple[Tokens, Sequence[int]]]) -> Tensor:
         """Log-probabilities of the unedited model at positions of some texts, (places, vocabulary) float32.
 
-        Each text is run alone, once: the same bits whatever was run before.
+        What was prepared for it is run once; the rest each time, each text alone.
         """
         states = [self._final_state(ids)[list(read)] for ids, read in rows]
         return self.logprobs(torch.cat(states))
 
     def _final_state(self, ids: Tokens) -> Tensor:
-        if ids not in self._final:
-            if len(self._final) >= _MOST_FINAL_STATES:
-                self._final.clear()
-            self._final[ids] = self.hidden([ids])[0][0]
-        return self._final[ids]
+        if ids in self._final:
+            return self._final[ids]
+        batch = self._kept.get(ids, (ids,))
+        hidden, _ = self.hidden(batch)
+        if ids in self._kept:
+            self._final.update(zip(batch, hidden.clone(), strict=True))
+        return hidden[batch.index(ids)]
 
     def logprobs(self, states: Tensor) -> Tensor:
         """Log-probabilities of the next token after final-normed states, (places, vocabulary), float32."""
         return torch.log_softmax(self.model.logits(states), dim=-1)
+
+
+def _of_one_length(texts: Iterable[Tokens]) -> list[tuple[Tokens, ...]]:
+    """Batches of texts of one length, which depend on the texts alone and not on their order."""
+    ordered = sorted(dict.fromkeys(texts), key=lambda ids: (len(ids), ids))
+    batches = []
+    for _, group in itertools.groupby(ordered, key=len):
+        alike = list(group)
+        batches += [tuple(alike[start : start + _TOGETHER]) for start in range(0, len(alike), _TOGETHER)]
+    return batches
