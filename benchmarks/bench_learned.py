@@ -32,8 +32,8 @@ from kedit_lifecycle.editors import get_editor
 from kedit_lifecycle.editors.learned.artefact import LearnedArtefact
 from kedit_lifecycle.editors.learned.examples import encode_example
 from kedit_lifecycle.editors.learned.gradients import module_of
+from kedit_lifecycle.editors.learned.passes import hidden_states
 from kedit_lifecycle.editors.learned.reading import nll
-from kedit_lifecycle.editors.learned.upper import UpperLayers
 from kedit_lifecycle.editors.statistics import Statistics
 from kedit_lifecycle.evaluation.suite import aggregate, evaluate_requests, read_neighborhood
 from kedit_lifecycle.facts.request import EditRequest
@@ -64,7 +64,7 @@ def leaves(model: EditableModel, tensors: Sequence[str]) -> Iterator[list[nn.Par
 
 
 def fine_tuned(
-    model: EditableModel, tensors: Sequence[str], upper: UpperLayers, request: EditRequest, rate: float
+    model: EditableModel, tensors: Sequence[str], request: EditRequest, rate: float
 ) -> list[TensorUpdate]:
     """Raw fine-tuning of these weights on one edit."""
     target = encode_example(model, request).edit.new
@@ -72,8 +72,7 @@ def fine_tuned(
     with leaves(model, tensors) as trained:
         adam = torch.optim.Adam(trained, lr=rate)
         for _ in range(STEPS):
-            hidden, _ = upper.hidden([target.ids[:-1]])
-            loss: Tensor = nll(upper, hidden, [target]).sum()
+            loss: Tensor = nll(model, hidden_states(model, [target.ids[:-1]]), [target]).sum()
             if float(loss.detach()) < ENOUGH:
                 break
             adam.zero_grad()
@@ -87,11 +86,10 @@ def fine_tune_each(
     model: EditableModel, tensors: Sequence[str], requests: Sequence[EditRequest], rate: float, text: Any
 ) -> Table:
     """`edit_each_alone`, for raw fine-tuning."""
-    layer = min(int(name.split(".layers.")[1].split(".")[0]) for name in tensors)
-    upper, table, base = UpperLayers(model, layer), Table(), read_neighborhood(model, requests)
+    table, base = Table(), read_neighborhood(model, requests)
     for request in requests:
         began = time.perf_counter()
-        updates = fine_tuned(model, tensors, upper, request, rate)
+        updates = fine_tuned(model, tensors, request, rate)
         table.seconds.append(time.perf_counter() - began)
         with model.trial():
             model.apply(updates)

@@ -15,10 +15,10 @@ from kedit_lifecycle.editors.knowledge_editor import GateConfig, KnowledgeEditor
 from kedit_lifecycle.editors.knowledge_editor.network import GateNetwork
 from kedit_lifecycle.editors.learned.artefact import LearnedArtefact
 from kedit_lifecycle.editors.learned.examples import Examples, encode_example, make_examples
+from kedit_lifecycle.editors.learned.passes import hidden_states
 from kedit_lifecycle.editors.learned.reading import nll
 from kedit_lifecycle.editors.learned.settings import TrainingSettings
 from kedit_lifecycle.editors.learned.training import Training
-from kedit_lifecycle.editors.learned.upper import UpperLayers
 from kedit_lifecycle.editors.statistics import Statistics, open_statistics
 from kedit_lifecycle.errors import UsageError
 from kedit_lifecycle.models.delta import replay
@@ -52,9 +52,8 @@ def statistics(model: EditableModel, folder: Path) -> Statistics:
 
 def answer_nll(model: EditableModel) -> float:
     target = encode_example(model, requests(1)[0]).edit.new
-    upper = UpperLayers(model, 0)
     with torch.no_grad():
-        return float(nll(upper, upper.hidden([target.ids[:-1]])[0], [target])[0])
+        return float(nll(model, hidden_states(model, [target.ids[:-1]]), [target])[0])
 
 
 @pytest.mark.parametrize("family", CORE_FAMILIES)
@@ -62,11 +61,11 @@ def test_an_untrained_edit_is_a_plain_gradient_step(family: str, tmp_path: Path)
     model = tiny_editable(family)
     found = KnowledgeEditor().plan(model, requests(1), UNTRAINED, statistics=statistics(model, tmp_path))
     rate = GateConfig().edit_learning_rate
-    upper, target = UpperLayers(model, 0), encode_example(model, requests(1)[0]).edit.new
+    target = encode_example(model, requests(1)[0]).edit.new
     assert len(found.updates) == len({one.tensor for one in found.updates}) > 0
     for update in found.updates:
         weight = model.parameter(update.tensor).requires_grad_()
-        loss = nll(upper, upper.hidden([target.ids[:-1]])[0], [target]).sum()
+        loss = nll(model, hidden_states(model, [target.ids[:-1]]), [target]).sum()
         (gradient,) = torch.autograd.grad(loss, [weight])
         weight.requires_grad_(False)
         after = replay(model.master(update.tensor), update)

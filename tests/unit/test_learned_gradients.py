@@ -14,8 +14,8 @@ from kedit_lifecycle.editors import get_editor
 from kedit_lifecycle.editors.learned.editor import last_layers
 from kedit_lifecycle.editors.learned.examples import encode_example
 from kedit_lifecycle.editors.learned.gradients import Factors, is_transposed, mlp_weights, updated
+from kedit_lifecycle.editors.learned.passes import hidden_states
 from kedit_lifecycle.editors.learned.reading import edit_gradients, nll
-from kedit_lifecycle.editors.learned.upper import UpperLayers
 from kedit_lifecycle.editors.mend import MendConfig, MendNetworkConfig
 from kedit_lifecycle.editors.statistics import open_statistics
 from kedit_lifecycle.models.delta import replay
@@ -38,18 +38,16 @@ def targets(model: EditableModel, count: int) -> list[EncodedTarget]:
 
 def by_autograd(model: EditableModel, tensor: str, target: EncodedTarget) -> torch.Tensor:
     parameter = model.parameter(tensor).requires_grad_(True)
-    whole = UpperLayers(model, 0)
-    hidden, _ = whole.hidden([target.ids[:-1]])
-    (found,) = torch.autograd.grad(nll(whole, hidden, [target]).sum(), [parameter])
+    hidden = hidden_states(model, [target.ids[:-1]])
+    (found,) = torch.autograd.grad(nll(model, hidden, [target]).sum(), [parameter])
     parameter.requires_grad_(False)
     return found
 
 
-@pytest.mark.parametrize("start", [0, 1])
-def test_factors_of_a_padded_batch_are_each_rows_own_gradient(model: EditableModel, start: int) -> None:
+def test_factors_of_a_padded_batch_are_each_rows_own_gradient(model: EditableModel) -> None:
     tensors, rows = mlp_weights(model, LAYERS), targets(model, 3)
     assert len({len(row.ids) for row in rows}) > 1 or len(rows) == 3
-    factors = edit_gradients(UpperLayers(model, start), tensors, rows)
+    factors = edit_gradients(model, tensors, rows)
     for tensor in tensors:
         for place, target in enumerate(rows):
             expected = by_autograd(model, tensor, target)
@@ -60,14 +58,14 @@ def test_factors_of_a_padded_batch_are_each_rows_own_gradient(model: EditableMod
 
 
 def test_rows_of_many_lengths_have_the_gradients_they_have_alone(model: EditableModel) -> None:
-    tensors, upper = mlp_weights(model, LAYERS), UpperLayers(model, 1)
+    tensors = mlp_weights(model, LAYERS)
     rows = [
         EncodedTarget(tuple(range(5, 5 + length)), length - 2)
         for length in (40, 4, 90, 11, 60, 4, 25, 70, 50)
     ]  # more than one batch, and in no order
-    together = edit_gradients(upper, tensors, rows)
+    together = edit_gradients(model, tensors, rows)
     for place, row in enumerate(rows):
-        alone = edit_gradients(upper, tensors, [row])
+        alone = edit_gradients(model, tensors, [row])
         for tensor in tensors:
             expected, found = alone[tensor].dense()[0], together[tensor].dense()[place]
             assert torch.allclose(found, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
@@ -77,18 +75,17 @@ def test_rows_of_many_lengths_have_the_gradients_they_have_alone(model: Editable
 def test_each_row_runs_with_its_own_update(model: EditableModel) -> None:
     tensor = mlp_weights(model, (2,))[-1]
     rows = [target.ids[:-1] for target in targets(model, 2)]
-    gradient = edit_gradients(UpperLayers(model, 0), [tensor], targets(model, 2))[tensor]
+    gradient = edit_gradients(model, [tensor], targets(model, 2))[tensor]
     update = Factors(-0.5 * gradient.left, gradient.right)
-    upper = UpperLayers(model, 1)
     with updated(model, {tensor: update}), torch.no_grad():
-        together, _ = upper.hidden(rows)
+        together = hidden_states(model, rows)
     for place, ids in enumerate(rows):
         dense = update.dense()[place]
         plain = model.parameter(tensor).data
         changed = plain + (dense.T if is_transposed(model, tensor) else dense)
         model.parameter(tensor).data = changed
         with torch.no_grad():
-            alone, _ = UpperLayers(model, 0).hidden([ids])
+            alone = hidden_states(model, [ids])
         model.parameter(tensor).data = plain
         assert torch.allclose(together[place, : len(ids)], alone[0], atol=1e-4)
 

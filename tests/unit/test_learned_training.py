@@ -17,15 +17,17 @@ from kedit_lifecycle.blobs import BlobStore
 from kedit_lifecycle.editors.learned.artefact import LearnedArtefact, TrainedShelf, load_for
 from kedit_lifecycle.editors.learned.editor import merged_update
 from kedit_lifecycle.editors.learned.examples import Example, Examples, make_examples, overlap
+from kedit_lifecycle.editors.learned.network import subject_tokens
 from kedit_lifecycle.editors.learned.reading import Row, edit_gradients, edited_logprobs
 from kedit_lifecycle.editors.learned.settings import TrainingSettings
 from kedit_lifecycle.editors.learned.training import STAGE, Training
-from kedit_lifecycle.editors.learned.upper import UpperLayers
+from kedit_lifecycle.editors.learned.unedited import Unedited
 from kedit_lifecycle.editors.mend import Mend, MendConfig
 from kedit_lifecycle.editors.statistics import Statistics, open_statistics
 from kedit_lifecycle.errors import EditFailedError, ModelError, StoreError, UsageError
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.progress import Progress, silent
+from kedit_lifecycle.workbench.editor_training import learned_editor
 
 pytestmark = pytest.mark.unit
 
@@ -53,6 +55,7 @@ def examples(model: EditableModel) -> Examples:
     return make_examples(model, requests(24), unrelated=[list(range(5, 60))])
 
 
+WHITE_OUTPUT = {"blocks": 2, "matrices": "output", "tokens": "subject"}
 WHITE = {"blocks": 2, "matrices": "output", "whiten": 8, "tokens": "subject", "last_layer": "linear"}
 
 
@@ -325,11 +328,11 @@ def test_edits_made_together_read_as_in_one_model_with_all_their_updates(
     model: EditableModel, examples: Examples, together: int
 ) -> None:
     what = Mend().trainable(model, {"blocks": 2, "edit_learning_rate": 0.5})
-    upper, batch = UpperLayers(model, 1), examples.training[:5]
-    gradients = edit_gradients(upper, what.tensors, [one.edit.new for one in batch])
+    batch = examples.training[:5]
+    gradients = edit_gradients(model, what.tensors, [one.edit.new for one in batch])
     updates = what.network.updates([one.text for one in batch], gradients)
     rows = [Row.of(one.edit.new, place) for place, one in enumerate(batch)]
-    found = edited_logprobs(upper, updates, rows, together)
+    found = edited_logprobs(model, updates, rows, together)
     expected = []
     for place, row in enumerate(rows):
         first = place // together * together
@@ -339,9 +342,9 @@ def test_edits_made_together_read_as_in_one_model_with_all_their_updates(
         ]
         with model.trial():
             model.apply([merged_update(model, tensor, members, 1.0) for tensor in what.tensors])
-            expected.append(edited_logprobs(UpperLayers(model, 0), {}, [row]))
+            expected.append(edited_logprobs(model, {}, [row]))
     torch.testing.assert_close(found, torch.cat(expected), atol=1e-4, rtol=1e-4)
-    assert not torch.allclose(found, edited_logprobs(upper, updates, rows), atol=1e-3)
+    assert not torch.allclose(found, edited_logprobs(model, updates, rows), atol=1e-3)
 
 
 def test_a_training_with_edits_together_draws_the_sizes_and_validates_them_too(
@@ -362,18 +365,16 @@ def test_what_the_unedited_model_says_is_the_same_bits_in_any_order(
     rows = [(ids, [len(ids) - 1]) for ids in examples.kept_texts()]
     found = []
     for order in (rows, rows[::-1]):
-        upper = UpperLayers(model, 1)
-        upper.prepare(examples.texts(), examples.kept_texts())
-        one_by_one = {row[0]: upper.unedited_logprobs([row]) for row in order}
+        unedited = Unedited(model, examples.kept_texts())
+        one_by_one = {row[0]: unedited.logprobs([row]) for row in order}
         found.append(torch.cat([one_by_one[ids] for ids, _ in rows]))
     assert torch.equal(*found)
-    plain = UpperLayers(model, 0).unedited_logprobs(rows)
+    plain = Unedited(model).logprobs(rows)
     torch.testing.assert_close(found[0], plain, atol=1e-4, rtol=1e-4)
 
 
-def test_every_text_that_is_kept_is_prepared(examples: Examples) -> None:
-    kept, prepared = set(examples.kept_texts()), set(examples.texts())
-    assert kept <= prepared
+def test_every_text_that_must_stay_is_known_beforehand(examples: Examples) -> None:
+    kept = set(examples.kept_texts())
     for step in range(20):
         for one in drawn(examples, step, redraw=0.4, foreign=0.3, reword=0.5):
             assert {ids for ids, _ in examples.to_keep(one, 0, step)} <= kept
@@ -381,24 +382,24 @@ def test_every_text_that_is_kept_is_prepared(examples: Examples) -> None:
 
 def test_rows_of_different_lengths_read_as_they_do_alone(model: EditableModel, examples: Examples) -> None:
     what = Mend().trainable(model, {"blocks": 2, "edit_learning_rate": 0.5})
-    upper, batch = UpperLayers(model, 0), examples.training[:4]
-    gradients = edit_gradients(upper, what.tensors, [one.edit.new for one in batch])
+    batch = examples.training[:4]
+    gradients = edit_gradients(model, what.tensors, [one.edit.new for one in batch])
     updates = what.network.updates([one.text for one in batch], gradients)
     rows = [
         Row.of(pair.new, place) for place, one in enumerate(batch) for pair in (one.edit, *one.paraphrases)
     ]
     rows += [Row(tuple(range(5, 5 + length)), length % 4, [0, length - 1]) for length in (40, 3, 300)]
-    found = edited_logprobs(upper, updates, rows)  # more than one batch: 300 tokens stand beside the rest
+    found = edited_logprobs(model, updates, rows)  # more than one batch: 300 tokens stand beside the rest
     alone = [
         edited_logprobs(
-            upper,
+            model,
             {name: one.rows(torch.tensor([row.owner])) for name, one in updates.items()},
             [Row(row.ids, 0, row.read)],
         )
         for row in rows
     ]
     torch.testing.assert_close(found, torch.cat(alone))
-    unedited = upper.unedited_logprobs([(row.ids, row.read) for row in rows])
+    unedited = Unedited(model).logprobs([(row.ids, row.read) for row in rows])
     assert not torch.allclose(found, unedited, atol=1e-3)
 
 
@@ -430,3 +431,38 @@ def test_without_an_own_network_the_one_that_comes_along_for_the_model_edits(
     other_model = statistics(tiny_editable("llama", seed=1), "other")
     with pytest.raises(UsageError, match="this store has none"):
         editor.settled(editor.default_config(other_model.model), other_model)
+
+
+@pytest.mark.parametrize("method", ["mend", "knowledge-editor"])
+@pytest.mark.parametrize("whiten", [0, 8])
+def test_with_its_own_key_an_edit_adds_a_value_at_its_subject_and_is_felt_as_its_input_is_there(
+    model: EditableModel, examples: Examples, method: str, whiten: int
+) -> None:
+    editor = learned_editor(method)
+    what = editor.trainable(model, WHITE_OUTPUT | {"keys": "own", "whiten": whiten})
+    batch = examples.training[:4]
+    texts = [one.text for one in batch]
+    gradients = edit_gradients(model, what.tensors, [one.edit.new for one in batch])
+    if whiten:
+        second_moments = torch.eye(model.network.config.intermediate_size)
+        for place, tensor in enumerate(what.tensors):
+            second_moments[place, place] = 9.0
+            what.network.whitening(tensor).measure(second_moments)
+    what.network.learn_sizes(texts, gradients)
+    updates = what.network.updates(texts, gradients)
+    for tensor in what.tensors:
+        keys = subject_tokens(texts, gradients)[tensor].right[:, 0]  # (rows, d_ff)
+        left, right = updates[tensor].left, updates[tensor].right
+        assert left.shape[1] == right.shape[1] == 1
+        if whiten:
+            white = what.network.whitening(tensor)
+            torch.testing.assert_close(right[:, 0], white(white(keys)) / white(keys).square().sum(1, True))
+            torch.testing.assert_close((right[:, 0] * keys).sum(1), torch.ones(4))
+        else:
+            torch.testing.assert_close(right[:, 0], keys)
+    assert float(updates[what.tensors[0]].left.detach().norm()) > 0  # the last layer's are 0, or next to
+
+
+def test_an_own_key_is_the_subjects(model: EditableModel) -> None:
+    with pytest.raises(UsageError, match="tokens=subject"):
+        Mend().trainable(model, {"keys": "own"})

@@ -20,7 +20,6 @@ from kedit_lifecycle.editors.learned.network import HyperNetwork
 from kedit_lifecycle.editors.learned.reading import edit_gradients
 from kedit_lifecycle.editors.learned.settings import Matrices, NetworkConfig, TrainingSettings
 from kedit_lifecycle.editors.learned.training import Trainable
-from kedit_lifecycle.editors.learned.upper import UpperLayers
 from kedit_lifecycle.editors.past_keys import PastKeys
 from kedit_lifecycle.editors.statistics import Statistics
 from kedit_lifecycle.errors import BadRecordError, EditFailedError, UsageError
@@ -128,12 +127,11 @@ class LearnedEditor(Editor[ConfigT]):
             ModelError: the artefact was trained for another base model.
         """
         network, tensors = self._network(model, config, statistics)
-        upper = UpperLayers(model, 0)
         found: dict[int, dict[str, Factors]] = {}
         failures: dict[int, str] = {}
         for place, request in enumerate(requests):
             example = _encoded(model, request)
-            update = _update(network, upper, tensors, example)
+            update = _update(network, model, tensors, example)
             if update is not None:
                 found[place] = update
             else:
@@ -208,10 +206,10 @@ def _encoded(model: EditableModel, request: EditRequest) -> Example:
 
 
 def _update(
-    network: HyperNetwork, upper: UpperLayers, tensors: Sequence[str], example: Example
+    network: HyperNetwork, model: EditableModel, tensors: Sequence[str], example: Example
 ) -> dict[str, Factors] | None:
     """The update of one request; None where its gradient, or what is made of it, is not finite."""
-    gradients = edit_gradients(upper, tensors, [example.edit.new])
+    gradients = edit_gradients(model, tensors, [example.edit.new])
     if not _finite(gradients):
         return None
     with torch.no_grad():

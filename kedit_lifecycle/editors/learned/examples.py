@@ -99,21 +99,8 @@ class Examples:
         answers = (one.text.new for one in self.training)
         return list(dict.fromkeys([*answers, *self.names]))
 
-    def texts(self) -> list[tuple[int, ...]]:
-        """The texts that training and validation run, once each, as the model reads them.
-
-        Not those of answers drawn anew, nor of edits in other words.
-        """
-        found: dict[tuple[int, ...], None] = {}
-        for example in (*self.validation, *self.training):
-            asked = [pair.new for pair in (example.edit, *example.paraphrases)]
-            asked += [pair.true for pair in (example.edit, *example.neighbors) if pair.true]
-            found.update(dict.fromkeys(one.ids[:-1] for one in asked))
-        found.update(dict.fromkeys(chunk for text in self.unrelated for chunk in _chunks(text)))
-        return list(found)
-
     def kept_texts(self) -> list[tuple[int, ...]]:
-        """Those of them that `to_keep` gives."""
+        """Every text that `to_keep` gives, as the model reads it."""
         rows = [one.edit.true or one.edit.new for one in self.training]
         for example in (*self.validation, *self.training):
             rows += [pair.true for pair in example.neighbors if pair.true]
@@ -173,7 +160,7 @@ class Examples:
 
 
 def _chunks(text: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Whole ones only, so that what enters the upper layers is kept already."""
+    """Whole ones only: few texts, each of which is often asked for."""
     return [text[start : start + CHUNK] for start in range(0, max(1, len(text) // CHUNK) * CHUNK, CHUNK)]
 
 

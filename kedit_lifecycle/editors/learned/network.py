@@ -46,7 +46,7 @@ class HyperNetwork(nn.Module, ABC):
 
     def __init__(self, shapes: Mapping[str, tuple[int, int]], config: NetworkConfig) -> None:
         super().__init__()
-        self._tokens = config.tokens
+        self._tokens, self._keys = config.tokens, config.keys
         self.whitenings = nn.ModuleDict(
             {module_key(tensor): Whitening(width, config.whiten) for tensor, (width, _) in shapes.items()}
             if config.whiten
@@ -65,7 +65,13 @@ class HyperNetwork(nn.Module, ABC):
     def updates(self, texts: Sequence[EditText], gradients: Mapping[str, Factors]) -> dict[str, Factors]:
         """The update of each tensor, by the rows of the gradients: W' = W + Σ_r left_r right_rᵀ."""
         chosen = self._chosen(texts, gradients)
-        found: dict[str, Factors] = self(texts, self._entered(chosen))
+        entered = self._entered(chosen)
+        found: dict[str, Factors] = self(texts, entered)
+        if self._keys == "own":
+            found = {
+                name: Factors(one.left.sum(dim=1, keepdim=True), entered[name].right)
+                for name, one in found.items()
+            }
         if not self.whitens:
             return found
         return {name: self.whitening(name).leave(one, chosen[name]) for name, one in found.items()}

@@ -11,54 +11,55 @@ from torch import Tensor
 from kedit_lifecycle.editors.learned.examples import Asked, Example, Examples
 from kedit_lifecycle.editors.learned.gradients import Factors, gradient_factors, joined, updated
 from kedit_lifecycle.editors.learned.network import HyperNetwork
-from kedit_lifecycle.editors.learned.upper import UpperLayers
+from kedit_lifecycle.editors.learned.passes import hidden_states, logprobs
+from kedit_lifecycle.editors.learned.unedited import Unedited
 from kedit_lifecycle.models.batching import Tokens, length_buckets
+from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.tokens import EncodedTarget
 
 _TOKENS_ON_CPU, _TOKENS_ON_GPU = 320, 16_384  # padded, in one pass: there padding costs, here each pass does
 
 
 def edit_gradients(
-    upper: UpperLayers, tensors: Sequence[str], targets: Sequence[EncodedTarget]
+    model: EditableModel, tensors: Sequence[str], targets: Sequence[EncodedTarget]
 ) -> dict[str, Factors]:
     """The gradient of each row's own mean NLL of its target."""
     width = max(len(target.ids) - 1 for target in targets)
     parts: dict[str, list[Factors]] = {tensor: [] for tensor in tensors}
     order: list[int] = []
-    for chosen in _alike(upper, [len(target.ids) for target in targets]):
-        found = _gradients_together(upper, tensors, [targets[place] for place in chosen])
+    for chosen in _alike(model, [len(target.ids) for target in targets]):
+        found = _gradients_together(model, tensors, [targets[place] for place in chosen])
         for tensor, one in found.items():
             parts[tensor].append(one.widened(width))
         order += chosen
-    back = torch.tensor(order, device=upper.model.device).argsort()
+    back = torch.tensor(order, device=model.device).argsort()
     return {tensor: joined(some).rows(back) for tensor, some in parts.items()}
 
 
 def _gradients_together(
-    upper: UpperLayers, tensors: Sequence[str], targets: Sequence[EncodedTarget]
+    model: EditableModel, tensors: Sequence[str], targets: Sequence[EncodedTarget]
 ) -> dict[str, Factors]:
     rows = [target.ids[:-1] for target in targets]
     width = max(len(row) for row in rows)
     mask = torch.tensor([[place < len(row) for place in range(width)] for row in rows])
 
     def loss() -> Tensor:
-        hidden, _ = upper.hidden(rows)
-        return nll(upper, hidden, targets).sum()
+        return nll(model, hidden_states(model, rows), targets).sum()
 
-    return gradient_factors(upper.model, tensors, loss, mask.to(upper.model.device))
+    return gradient_factors(model, tensors, loss, mask.to(model.device))
 
 
-def _alike(upper: UpperLayers, lengths: Sequence[int]) -> Iterator[list[int]]:
+def _alike(model: EditableModel, lengths: Sequence[int]) -> Iterator[list[int]]:
     """The places of rows that run together: those of about one length, so that little of it is padding."""
-    budget = _TOKENS_ON_CPU if upper.model.device.type == "cpu" else _TOKENS_ON_GPU
+    budget = _TOKENS_ON_CPU if model.device.type == "cpu" else _TOKENS_ON_GPU
     return length_buckets(range(len(lengths)), lambda place: lengths[place], budget)
 
 
-def nll(upper: UpperLayers, hidden: Tensor, targets: Sequence[EncodedTarget]) -> Tensor:
+def nll(model: EditableModel, hidden: Tensor, targets: Sequence[EncodedTarget]) -> Tensor:
     """Mean negative log-likelihood per token of each row's target, (rows,)."""
     places = [(row, place) for row, target in enumerate(targets) for place in answer_places(target)]
     rows, positions = (torch.tensor(part, device=hidden.device) for part in zip(*places, strict=True))
-    return _mean_nll(upper.logprobs(hidden[rows, positions]), targets)
+    return _mean_nll(logprobs(model, hidden[rows, positions]), targets)
 
 
 def answer_places(target: EncodedTarget) -> list[int]:
@@ -90,7 +91,7 @@ class Row:
 
 
 def edited_logprobs(
-    upper: UpperLayers, updates: Mapping[str, Factors], rows: Sequence[Row], together: int = 1
+    model: EditableModel, updates: Mapping[str, Factors], rows: Sequence[Row], together: int = 1
 ) -> Tensor:
     """Log-probabilities at what is read of each row, in the rows' order, (places, vocabulary) float32.
 
@@ -98,13 +99,13 @@ def edited_logprobs(
     """
     summed = {tensor: update.grouped(together) for tensor, update in updates.items()}
     states: dict[int, Tensor] = {}
-    for chosen in _alike(upper, [len(row.ids) for row in rows]):
-        owner = torch.tensor([rows[place].owner for place in chosen], device=upper.model.device) // together
-        with updated(upper.model, {tensor: update.rows(owner) for tensor, update in summed.items()}):
-            hidden, _ = upper.hidden([rows[place].ids for place in chosen])
+    for chosen in _alike(model, [len(row.ids) for row in rows]):
+        owner = torch.tensor([rows[place].owner for place in chosen], device=model.device) // together
+        with updated(model, {tensor: update.rows(owner) for tensor, update in summed.items()}):
+            hidden = hidden_states(model, [rows[place].ids for place in chosen])
         for row, place in enumerate(chosen):
             states[place] = hidden[row, list(rows[place].read)]
-    return upper.logprobs(torch.cat([states[place] for place in range(len(rows))]))
+    return logprobs(model, torch.cat([states[place] for place in range(len(rows))]))
 
 
 @dataclass(frozen=True)
@@ -115,27 +116,34 @@ class StepLosses:
     kl: Tensor
 
 
+def batch_updates(
+    network: HyperNetwork, model: EditableModel, tensors: Sequence[str], batch: Sequence[Example]
+) -> dict[str, Factors]:
+    """What the network makes of each example's gradient; in training it takes note of these too."""
+    texts = [one.text for one in batch]
+    gradients = edit_gradients(model, tensors, [one.edit.new for one in batch])
+    if network.training:  # what is held out for validation is no statistic of training
+        network.learn_sizes(texts, gradients)
+    return network.updates(texts, gradients)
+
+
 def step_losses(
-    network: HyperNetwork,
-    upper: UpperLayers,
-    tensors: Sequence[str],
+    model: EditableModel,
+    unedited: Unedited,
+    updates: Mapping[str, Factors],
     examples: Examples,
     batch: Sequence[Example],
+    *,
     seed: int,
     step: int,
     enough: float = 0.0,
     kept: int = 4,
     together: int = 1,
 ) -> StepLosses:
-    """Edit each example of a batch, and read its prompts and what must stay, in groups of `together`.
+    """Read each example's prompts and what must stay, with the updates of its group of `together`.
 
     An answer whose NLL is below `enough` counts as that much, and has no gradient.
     """
-    texts = [one.text for one in batch]
-    gradients = edit_gradients(upper, tensors, [one.edit.new for one in batch])
-    if network.training:  # what is held out for validation is no statistic of training
-        network.learn_sizes(texts, gradients)
-    updates = network.updates(texts, gradients)
     answers = _answers(batch, seed, step)
     keep = [
         Row(ids, place, read)
@@ -143,9 +151,9 @@ def step_losses(
         for ids, read in examples.to_keep(one, seed, step, kept)
     ]
     rows = [Row.of(target, place) for target, place in answers]
-    found = edited_logprobs(upper, updates, [*rows, *keep], together)
+    found = edited_logprobs(model, updates, [*rows, *keep], together)
     told, left = torch.split(found, [sum(len(row.read) for row in some) for some in (rows, keep)])
-    expected = upper.unedited_logprobs([(row.ids, row.read) for row in keep])
+    expected = unedited.logprobs([(row.ids, row.read) for row in keep])
     kl = (expected.exp() * (expected - left)).sum(dim=1).mean()
     losses = _mean_nll(told, [target for target, _ in answers])
     return StepLosses(losses.clamp(min=enough).mean(), kl)
@@ -162,29 +170,22 @@ def _answers(batch: Sequence[Example], seed: int, step: int) -> list[tuple[Encod
 
 @torch.no_grad()
 def preferences(
-    network: HyperNetwork,
-    upper: UpperLayers,
-    tensors: Sequence[str],
-    batch: Sequence[Example],
-    together: int = 1,
+    model: EditableModel, updates: Mapping[str, Factors], batch: Sequence[Example], together: int = 1
 ) -> dict[str, list[tuple[float, float]]]:
     """(NLL of the new, NLL of the true answer) of "edit", "paraphrase", "neighbor", by each example's edit.
 
     Examples without a true answer are left out, as the comparison needs one.
     """
-    kept = [one for one in batch if one.edit.true is not None]
-    if not kept:
-        return {}
-    texts = [one.text for one in kept]
-    gradients = edit_gradients(upper, tensors, [one.edit.new for one in kept])
-    updates = network.updates(texts, gradients)
     asked: list[tuple[str, int, Asked]] = []
-    for place, example in enumerate(kept):
-        asked.append(("edit", place, example.edit))
-        asked += [("paraphrase", place, one) for one in example.paraphrases]
-        asked += [("neighbor", place, one) for one in example.neighbors]
+    for place, example in enumerate(batch):
+        if example.edit.true is not None:
+            asked.append(("edit", place, example.edit))
+            asked += [("paraphrase", place, one) for one in example.paraphrases]
+            asked += [("neighbor", place, one) for one in example.neighbors]
+    if not asked:
+        return {}
     targets = [(one, place) for _, place, pair in asked for one in (pair.new, pair.true) if one]
-    logprobs = edited_logprobs(upper, updates, [Row.of(*one) for one in targets], together)
+    logprobs = edited_logprobs(model, updates, [Row.of(*one) for one in targets], together)
     losses = _mean_nll(logprobs, [target for target, _ in targets]).view(-1, 2).tolist()
     found: dict[str, list[tuple[float, float]]] = {"edit": [], "paraphrase": [], "neighbor": []}
     for (kind, _, _), (new, true) in zip(asked, losses, strict=True):

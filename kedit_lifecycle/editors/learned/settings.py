@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -38,6 +38,19 @@ class NetworkConfig(EditorConfig):
         if whiten and info.data.get("matrices") != "output":
             raise ValueError("C is that of the output matrices' inputs: matrices=output")
         return whiten
+
+    keys: Literal["learned", "own"] = Field(
+        default="learned",
+        description="what of an input an update answers to: learned, as published, or the edit's own, as it "
+        "is (whitened; as ROME's C⁻¹k): then only the value behind it is learned, and nothing that is common "
+        "to all edits grows with their number; with tokens=subject",
+    )
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if self.keys == "own" and self.tokens != "subject":
+            raise ValueError("an own key is that of the subject's last token: tokens=subject")
+        return self
 
 
 class TrainingSettings(BaseModel):

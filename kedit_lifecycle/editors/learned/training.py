@@ -24,10 +24,11 @@ from kedit_lifecycle.editors.learned.checkpoint import (
     write_checkpoint,
 )
 from kedit_lifecycle.editors.learned.examples import Example, Examples
+from kedit_lifecycle.editors.learned.gradients import Factors
 from kedit_lifecycle.editors.learned.network import HyperNetwork
-from kedit_lifecycle.editors.learned.reading import edit_gradients, preferences, step_losses
+from kedit_lifecycle.editors.learned.reading import batch_updates, edit_gradients, preferences, step_losses
 from kedit_lifecycle.editors.learned.settings import TrainingSettings
-from kedit_lifecycle.editors.learned.upper import UpperLayers
+from kedit_lifecycle.editors.learned.unedited import Unedited
 from kedit_lifecycle.editors.statistics.second_moment import accumulate_second_moments
 from kedit_lifecycle.errors import EditFailedError
 from kedit_lifecycle.models.editable import EditableModel
@@ -63,7 +64,7 @@ class Training:
     ) -> None:
         self._model, self._what, self._examples = model, what, examples
         self._settings, self._folder, self._progress = settings, folder, progress
-        self._upper = UpperLayers(model, min(what.layers))
+        self._unedited = Unedited(model, examples.kept_texts())
         self._network = what.network.to(model.device)
         self._optimiser = torch.optim.Adam(self._network.groups(settings.learning_rate))
         self._rates = [float(group["lr"]) for group in self._optimiser.param_groups]
@@ -86,7 +87,6 @@ class Training:
             EditFailedError: that happened before the first validation.
         """
         with self._model.unedited():
-            self._upper.prepare(self._examples.texts(), self._examples.kept_texts(), self._progress)
             if not (resume and self._resumed()):
                 self._measure_inputs()
                 self._warm_up()
@@ -123,7 +123,7 @@ class Training:
     def _warm_up(self) -> None:
         for place in range(self._settings.warm_up):
             batch = self._batch(-1 - place)
-            found = edit_gradients(self._upper, self._what.tensors, [one.edit.new for one in batch])
+            found = edit_gradients(self._model, self._what.tensors, [one.edit.new for one in batch])
             self._network.learn_sizes([one.text for one in batch], found)
             self._progress("gathering statistics of gradients", place + 1, self._settings.warm_up)
 
@@ -132,8 +132,8 @@ class Training:
 
     def _together(self, place: int) -> int:
         """Of so many edits the updates stand in one model: 1, 2, 4 … as often."""
-        sizes = [2**power for power in range(self._settings.together.bit_length())]
-        return random.Random(f"together:{self._settings.seed}:{place}").choice(sizes)
+        powers = self._settings.together.bit_length()
+        return 1 << random.Random(f"together:{self._settings.seed}:{place}").randrange(powers)
 
     def _one_step(self) -> None:
         settings, standing = self._settings, self._standing
@@ -143,17 +143,18 @@ class Training:
             place = standing.step * settings.accumulate + part
             batch = self._batch(place)
             with self._accelerator.autocast():
+                updates = batch_updates(self._network, self._model, self._what.tensors, batch)
                 found = step_losses(
-                    self._network,
-                    self._upper,
-                    self._what.tensors,
+                    self._model,
+                    self._unedited,
+                    updates,
                     self._examples,
                     batch,
-                    settings.seed,
-                    place,
-                    settings.enough,
-                    settings.keep,
-                    self._together(place),
+                    seed=settings.seed,
+                    step=place,
+                    enough=settings.enough,
+                    kept=settings.keep,
+                    together=self._together(place),
                 )
                 objective = self._network.objective(found.nll, found.kl) / settings.accumulate
             self._accelerator.backward(objective)
@@ -226,28 +227,37 @@ class Training:
         chosen = list(examples)[: self._settings.validation_edits]
         self._network.eval()
         try:
-            found = self._scores(chosen, 1)
+            batches = [
+                chosen[start : start + _VALIDATED_TOGETHER]
+                for start in range(0, len(chosen), _VALIDATED_TOGETHER)
+            ]
+            updates = [
+                (batch, batch_updates(self._network, self._model, self._what.tensors, batch))
+                for batch in batches
+            ]
+            found = self._scores(updates, 1)
             if (together := min(self._settings.together, _VALIDATED_TOGETHER)) > 1:
-                grouped = self._scores(chosen, together)
+                grouped = self._scores(updates, together)
                 found |= {f"{name}_together": value for name, value in grouped.items() if name != "loss"}
                 found["loss"] = (found["loss"] + grouped["loss"]) / 2
         finally:
             self._network.train()
         return found
 
-    def _scores(self, chosen: Sequence[Example], together: int) -> dict[str, float]:
-        network, upper, tensors = self._network, self._upper, self._what.tensors
+    def _scores(
+        self, updates: Sequence[tuple[Sequence[Example], Mapping[str, Factors]]], together: int
+    ) -> dict[str, float]:
         nll: list[float] = []
         kl: list[float] = []
         pairs: dict[str, list[tuple[float, float]]] = {}
-        for start in range(0, len(chosen), _VALIDATED_TOGETHER):
-            batch = chosen[start : start + _VALIDATED_TOGETHER]
+        for batch, update in updates:
             found = step_losses(
-                network, upper, tensors, self._examples, batch, self._settings.seed, 0, together=together
-            )
+                self._model, self._unedited, update, self._examples, batch,
+                seed=self._settings.seed, step=0, together=together,
+            )  # fmt: skip
             nll.append(float(found.nll))
             kl.append(float(found.kl))
-            for kind, some in preferences(network, upper, tensors, batch, together).items():
+            for kind, some in preferences(self._model, update, batch, together).items():
                 pairs.setdefault(kind, []).extend(some)
         mean_nll, mean_kl = sum(nll) / len(nll), sum(kl) / len(kl)
         scores = {
@@ -256,7 +266,7 @@ class Training:
             for name, kind in (("es", "edit"), ("ps", "paraphrase"), ("ns", "neighbor"))
             if pairs.get(kind)
         }
-        objective = float(network.validation_loss(torch.tensor(mean_nll), torch.tensor(mean_kl)))
+        objective = float(self._network.validation_loss(torch.tensor(mean_nll), torch.tensor(mean_kl)))
         return {"loss": objective, "nll": mean_nll, "kl": mean_kl, **scores}
 
     # What is left
