@@ -20,6 +20,7 @@ pytestmark = pytest.mark.unit
 
 ROWS, TOKENS, D_IN, D_OUT = 3, 5, 7, 4
 CONFIG = GateConfig(lstm_width=6, condition_width=8, gate_width=9, edit_learning_rate=0.02)
+OWN = CONFIG.model_copy(update={"keys": "own", "tokens": "subject"})
 TEXTS = [EditText((1, 2, 3), (4,), (5, 6)), EditText((7,), (), (8,)), EditText((1, 2, 3), (9,), (5, 6))]
 
 
@@ -40,6 +41,8 @@ def trained_looking(module: nn.Module) -> None:
 
 def dense_update(gate: Gate, row: int, matrix: Tensor, scale: float, unit: Tensor) -> Tensor:
     """The paper's formula with full matrices, one entry at a time."""
+    assert gate.alpha is not None
+    assert gate.beta is not None
     alpha, beta = torch.softmax(gate.alpha[row], 0), torch.softmax(gate.beta[row], 0)
     found = torch.empty(D_OUT, D_IN)
     for i in range(D_OUT):
@@ -68,24 +71,50 @@ def test_the_factors_are_the_dense_gates_and_offsets() -> None:
     assert not torch.allclose(found.dense()[0], found.dense()[1])
 
 
-def test_the_untrained_gate_is_a_plain_gradient_step() -> None:
-    head = GateHead(D_IN, D_OUT, CONFIG)
-    head.observe(gradient())
-    found = head(torch.randn(ROWS, CONFIG.condition_width), gradient())
-    torch.testing.assert_close(found.dense(), -CONFIG.edit_learning_rate * gradient().dense())
+@pytest.mark.parametrize("own", [False, True])
+def test_the_untrained_gate_is_a_plain_gradient_step(own: bool) -> None:
+    head = GateHead(D_IN, D_OUT, OWN if own else CONFIG)
+    some = own_gradient() if own else gradient()
+    head.observe(some)
+    found = head(torch.randn(ROWS, CONFIG.condition_width), some)
+    torch.testing.assert_close(found.dense(), -CONFIG.edit_learning_rate * some.dense())
 
 
-def test_every_part_of_the_gate_learns() -> None:
-    head = GateHead(D_IN, D_OUT, CONFIG)
+def own_gradient(seed: int = 0) -> Factors:
+    return Factors(*(part[:, :1] for part in (gradient(seed).left, gradient(seed).right)))
+
+
+def test_with_an_own_key_the_value_is_gated() -> None:
+    head = GateHead(D_IN, D_OUT, OWN)
     trained_looking(head)
-    head.observe(gradient())
+    head.observe(own_gradient(1))
+    condition = torch.randn(ROWS, CONFIG.condition_width, generator=torch.Generator().manual_seed(2))
+    found, gate = head(condition, own_gradient()), head.gate(condition)
+    assert gate.alpha is gate.beta is None
+    unit = own_gradient(1).left.square().mean().sqrt()
+    for row in range(ROWS):
+        key, value = own_gradient().right[row, 0], own_gradient().left[row, 0]
+        size = -2 * CONFIG.edit_learning_rate * torch.sigmoid(gate.eta[row])
+        gated = torch.stack([value[i] * gate.gamma[row, i] + unit * gate.delta[row, i] for i in range(D_OUT)])
+        torch.testing.assert_close(found.dense()[row], size * torch.outer(gated, key))
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_every_part_of_the_gate_learns(own: bool) -> None:
+    head = GateHead(D_IN, D_OUT, OWN if own else CONFIG)
+    some = own_gradient() if own else gradient()
+    trained_looking(head)
+    head.observe(some)
     gate = head.gate(torch.randn(ROWS, CONFIG.condition_width))
-    leaves = Gate(
-        **{f.name: getattr(gate, f.name).detach().requires_grad_() for f in dataclasses.fields(gate)}
-    )
-    head.gate = lambda condition: leaves  # type: ignore[method-assign]
-    loss = head(torch.zeros(ROWS, 1), gradient()).dense().square().sum()
-    for part in torch.autograd.grad(loss, [getattr(leaves, f.name) for f in dataclasses.fields(leaves)]):
+    leaves = {
+        field.name: getattr(gate, field.name).detach().requires_grad_()
+        for field in dataclasses.fields(gate)
+        if getattr(gate, field.name) is not None
+    }
+    assert len(leaves) == (3 if own else 5)
+    head.gate = lambda condition: Gate(**leaves)  # type: ignore[method-assign]
+    loss = head(torch.zeros(ROWS, 1), some).dense().square().sum()
+    for part in torch.autograd.grad(loss, list(leaves.values())):
         assert part.abs().amax(dim=1).gt(0).all()
 
 

@@ -380,6 +380,19 @@ def test_every_text_that_must_stay_is_known_beforehand(examples: Examples) -> No
             assert {ids for ids, _ in examples.to_keep(one, 0, step)} <= kept
 
 
+def test_nothing_of_a_subject_that_is_edited_beside_it_must_stay(examples: Examples) -> None:
+    own = {(one.edit.true or one.edit.new).ids[:-1]: one for one in examples.training}
+    beside = examples.training[1:12]
+    found = [
+        own[ids].request.subject
+        for step in range(40)
+        for ids, _ in examples.to_keep(examples.training[0], 0, step, beside=beside)
+        if ids in own
+    ]
+    assert found
+    assert not {one.request.subject for one in (examples.training[0], *beside)} & set(found)
+
+
 def test_rows_of_different_lengths_read_as_they_do_alone(model: EditableModel, examples: Examples) -> None:
     what = Mend().trainable(model, {"blocks": 2, "edit_learning_rate": 0.5})
     batch = examples.training[:4]

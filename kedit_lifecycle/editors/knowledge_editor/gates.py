@@ -5,8 +5,14 @@
 with α, β over the weight's outputs and γ, δ over its inputs. With ∇W = Σ_t g_t u_tᵀ the gated gradient is
 Σ_t (softmax(α) ⊙ g_t) (γ ⊙ u_t)ᵀ and the offset one product more: rank tokens + 1, exactly, never dense.
 
+With its own key (`keys=own`) an update is the value that answers it, ΔW = v kᵀ, and what is gated is that
+value: the sides change places, γ and δ are over the outputs, and in the place of the softmax stands the key:
+
+    v = s σ(η) (γ ⊙ g + ρ δ),   g the gradient at the key's output
+
 ρ is the size of a typical entry of the weight's gradient, so that δ is of order one for every weight and
-model. s is 2 · d_out · the first step size, negative: α = β = δ = η = 0 and γ = 1 is a plain gradient step.
+model. s is 2 · the first step size (· d_out where there is a softmax over the outputs), negative: α = β = δ =
+η = 0 and γ = 1 is a plain gradient step.
 """
 
 from __future__ import annotations
@@ -24,13 +30,16 @@ OBSERVED = 64  # batches: then the size of a gradient's entries stays what it is
 
 @dataclass(frozen=True)
 class Gate:
-    """By the rows of a batch: α, β (rows, d_out), γ, δ (rows, d_in), η (rows, 1)."""
+    """By the rows of a batch: η (rows, 1), γ, δ (rows, d_in), α, β (rows, d_out).
 
-    alpha: Tensor
-    beta: Tensor
+    With an own key γ and δ are (rows, d_out), and α and β are not there.
+    """
+
+    eta: Tensor
     gamma: Tensor
     delta: Tensor
-    eta: Tensor
+    alpha: Tensor | None = None
+    beta: Tensor | None = None
 
 
 class GateHead(nn.Module):
@@ -38,13 +47,14 @@ class GateHead(nn.Module):
 
     def __init__(self, d_in: int, d_out: int, config: GateConfig) -> None:
         super().__init__()
-        self._parts = [d_out, d_out, d_in, d_in, 1]
-        self.scale = -2.0 * d_out * config.edit_learning_rate
+        self._own = config.keys == "own"
+        self._parts = [1, d_out, d_out] if self._own else [1, d_in, d_in, d_out, d_out]
+        self.scale = -2.0 * config.edit_learning_rate * (1 if self._own else d_out)
         self.hidden = nn.Linear(config.condition_width, config.gate_width)
         self.out = nn.Linear(config.gate_width, sum(self._parts))
         self.gradient_square: Tensor
         self.batches: Tensor
-        self.register_buffer("gradient_square", torch.zeros(()))  # mean over entries
+        self.register_buffer("gradient_square", torch.zeros(()))  # mean over entries of ∇W, or of g
         self.register_buffer("batches", torch.zeros(()))
         self._start_as_a_gradient_step()
 
@@ -52,7 +62,7 @@ class GateHead(nn.Module):
     def _start_as_a_gradient_step(self) -> None:
         self.out.weight.zero_()
         self.out.bias.zero_()
-        self.out.bias[2 * self._parts[0] : 2 * self._parts[0] + self._parts[2]] = 1.0
+        self.out.bias[1 : 1 + self._parts[1]] = 1.0
 
     def gate(self, condition: Tensor) -> Gate:
         """(rows, condition_width) -> the gate of each row."""
@@ -60,20 +70,25 @@ class GateHead(nn.Module):
 
     @torch.no_grad()
     def observe(self, gradient: Factors) -> None:
-        """Add a batch's gradients to the mean square of their entries, of the first `OBSERVED` batches."""
+        """Take a batch into the mean square of the entries gated, of the first `OBSERVED` batches."""
         if self.batches >= OBSERVED:
             return
-        entries = gradient.left.shape[2] * gradient.right.shape[2]
-        found = squared_norm(gradient).mean() / entries
+        if self._own:
+            found = gradient.left.square().mean()
+        else:
+            found = squared_norm(gradient).mean() / (gradient.left.shape[2] * gradient.right.shape[2])
         self.batches += 1
         self.gradient_square += (found - self.gradient_square) / self.batches
 
     def forward(self, condition: Tensor, gradient: Factors) -> Factors:
         """The update of each row."""
         gate = self.gate(condition)
-        alpha, beta = gate.alpha.softmax(dim=1), gate.beta.softmax(dim=1)
         size = self.scale * gate.eta.sigmoid()  # (rows, 1)
         unit = self.gradient_square.sqrt()
+        if gate.alpha is None or gate.beta is None:
+            value = gradient.left * gate.gamma[:, None] + (unit * gate.delta)[:, None]
+            return Factors(size[:, None] * value, gradient.right)
+        alpha, beta = gate.alpha.softmax(dim=1), gate.beta.softmax(dim=1)
         left = gradient.left * (size * alpha)[:, None]
         right = gradient.right * gate.gamma[:, None]
         return Factors(

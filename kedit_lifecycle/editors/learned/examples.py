@@ -135,13 +135,20 @@ class Examples:
         return example.to(draw.choice(others)) if others else example
 
     def to_keep(
-        self, example: Example, seed: int, step: int, at_most: int = 4
+        self,
+        example: Example,
+        seed: int,
+        step: int,
+        at_most: int = 4,
+        beside: Sequence[Example] = (),
     ) -> list[tuple[tuple[int, ...], list[int]]]:
         """Rows that an edit must leave alone, and the positions at which each is compared.
 
         One is a neighbor with the same true answer, one the same relation of another subject (the hard
-        negative), one any other fact, one unrelated text; if these are too many, some are drawn.
+        negative), one any other fact, one unrelated text; if these are too many, some are drawn. None is
+        of a subject that is edited `beside` it.
         """
+        edited = {example.request.subject, *(one.request.subject for one in beside)}
         draw = random.Random(f"{seed}:{step}:{example.request.digest}")
         rows = []
         if example.neighbors:
@@ -149,7 +156,7 @@ class Examples:
         alike = self._by_relation.get(_relation(example.request), ())  # of a validation's, there may be none
         for others in filter(None, (alike, self.training)):
             other = draw.choice(others)
-            if other.request.subject != example.request.subject:
+            if other.request.subject not in edited:
                 rows.append(other.edit.true or other.edit.new)
         found = [(row.ids[:-1], list(range(row.target_start - 1, len(row.ids) - 1))) for row in rows if row]
         if self.unrelated:

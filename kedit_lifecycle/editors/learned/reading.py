@@ -148,7 +148,7 @@ def step_losses(
     keep = [
         Row(ids, place, read)
         for place, one in enumerate(batch)
-        for ids, read in examples.to_keep(one, seed, step, kept)
+        for ids, read in examples.to_keep(one, seed, step, kept, _group(batch, place, together))
     ]
     rows = [Row.of(target, place) for target, place in answers]
     found = edited_logprobs(model, updates, [*rows, *keep], together)
@@ -157,6 +157,11 @@ def step_losses(
     kl = (expected.exp() * (expected - left)).sum(dim=1).mean()
     losses = _mean_nll(told, [target for target, _ in answers])
     return StepLosses(losses.clamp(min=enough).mean(), kl)
+
+
+def _group(batch: Sequence[Example], place: int, together: int) -> Sequence[Example]:
+    first = place // together * together
+    return batch[first : first + together]
 
 
 def _answers(batch: Sequence[Example], seed: int, step: int) -> list[tuple[EncodedTarget, int]]:
