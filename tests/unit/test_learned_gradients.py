@@ -120,3 +120,20 @@ def test_a_batch_is_the_sum_of_its_edits_and_sees_the_weights_as_they_stand(
     model.apply(alone[0].updates)
     later = editor.plan(model, [second], config, statistics=statistics)
     assert not all(torch.equal(a.left, b.left) for a, b in zip(later.updates, alone[1].updates, strict=True))
+
+
+def test_the_gradient_of_repeated_rows_is_the_same_bits_each_time() -> None:
+    draw = torch.Generator().manual_seed(0)
+    places = torch.randint(4, (256,), generator=draw)
+    weights = torch.randn(256, 8, 576, generator=draw)
+    found = []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        for _ in range(12):
+            parts = [torch.zeros(4, 8, 576, requires_grad=True) for _ in range(2)]
+            rows = Factors(*parts).rows(places)
+            found.append(torch.cat(torch.autograd.grad((rows.left * weights + rows.right).sum(), parts)))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(one, found[0]) for one in found)

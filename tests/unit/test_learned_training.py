@@ -15,6 +15,7 @@ from tiny_workbench import requests
 
 from kedit_lifecycle.blobs import BlobStore
 from kedit_lifecycle.editors.learned.artefact import LearnedArtefact, TrainedShelf, load_for
+from kedit_lifecycle.editors.learned.curve import curve_table
 from kedit_lifecycle.editors.learned.editor import merged_update
 from kedit_lifecycle.editors.learned.examples import Example, Examples, make_examples, overlap
 from kedit_lifecycle.editors.learned.network import subject_tokens
@@ -353,10 +354,13 @@ def test_a_training_with_edits_together_draws_the_sizes_and_validates_them_too(
     one = training(model, examples, tmp_path, together=6)
     assert {one._together(place) for place in range(50)} == {1, 2, 4}
     assert {training(model, examples, tmp_path)._together(place) for place in range(9)} == {1}
-    point = one.run().recipe["curve"][-1]
-    assert {"nll", "kl", "nll_together", "kl_together"} <= set(point)
-    alone = training(model, examples, tmp_path / "alone").run().recipe["curve"][-1]
-    assert "nll_together" not in alone
+    curve = one.run().recipe["curve"]
+    assert {"nll", "kl", "nll_together", "kl_together"} <= set(curve[-1])
+    alone = training(model, examples, tmp_path / "alone").run().recipe["curve"]
+    assert "nll_together" not in alone[-1]
+    columns, last = (curve_table(curve).splitlines()[place].split("\t") for place in (0, -1))
+    assert columns[:7] == curve_table(alone).splitlines()[0].split("\t")
+    assert dict(zip(columns, last, strict=True))["kl_together"] == str(curve[-1]["kl_together"])
 
 
 def test_what_the_unedited_model_says_is_the_same_bits_in_any_order(

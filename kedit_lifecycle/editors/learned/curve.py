@@ -9,8 +9,8 @@ from kedit_lifecycle.blobs.folder import unwritable
 from kedit_lifecycle.blobs.whole_file import replace_file
 
 TABLE, PICTURE = "curve.tsv", "curve.png"
-_TAKEN = ("nll", "kl", "es", "ps", "ns")
-COLUMNS = ("step", "loss", *_TAKEN, *(f"{name}_together" for name in _TAKEN))
+COLUMNS = ("step", "loss", "nll", "kl", "es", "ps", "ns")
+_TOGETHER = tuple(f"{name}_together" for name in COLUMNS[2:])  # only where edits were put together
 _PANELS = (
     ("what is minimised", ("loss",)),
     ("nats per token", ("nll", "kl", "nll_together", "kl_together")),
@@ -22,8 +22,9 @@ Curve = Sequence[Mapping[str, float]]
 
 def curve_table(curve: Curve) -> str:
     """Tab-separated, one row to a validation; a score that was not taken is empty."""
-    rows = ["\t".join(str(point.get(name, "")) for name in COLUMNS) for point in curve]
-    return "\n".join(["\t".join(COLUMNS), *rows]) + "\n"
+    columns = COLUMNS + tuple(name for name in _TOGETHER if any(name in point for point in curve))
+    rows = ["\t".join(str(point.get(name, "")) for name in columns) for point in curve]
+    return "\n".join(["\t".join(columns), *rows]) + "\n"
 
 
 def draw_curve(curve: Curve, best_step: int, path: Path) -> None:

@@ -35,8 +35,11 @@ class Factors:
     right: Tensor
 
     def rows(self, places: Tensor) -> Factors:
-        """Those of some rows, repeated where a place is."""
-        return Factors(self.left[places], self.right[places])
+        """Those of some rows, repeated where a place is.
+
+        Not by indexing, whose gradient adds up repeated rows in whatever order the threads come.
+        """
+        return Factors(self.left.index_select(0, places), self.right.index_select(0, places))
 
     def widened(self, rank: int) -> Factors:
         """With as many more parts of 0 as make this rank."""
