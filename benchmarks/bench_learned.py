@@ -32,11 +32,11 @@ from kedit_lifecycle.editors import get_editor
 from kedit_lifecycle.editors.learned.artefact import LearnedArtefact
 from kedit_lifecycle.editors.learned.examples import encode_example
 from kedit_lifecycle.editors.learned.gradients import module_of
-from kedit_lifecycle.editors.learned.passes import hidden_states
 from kedit_lifecycle.editors.learned.reading import nll
 from kedit_lifecycle.editors.statistics import Statistics
 from kedit_lifecycle.evaluation.suite import aggregate, evaluate_requests, read_neighborhood
 from kedit_lifecycle.facts.request import EditRequest
+from kedit_lifecycle.models.batching import hidden_states
 from kedit_lifecycle.models.delta import TensorUpdate
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.sources import DEFAULT_MODEL, load_model

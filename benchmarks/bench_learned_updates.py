@@ -60,14 +60,14 @@ def updates_of(
 
 
 def in_common(model: EditableModel, artefact: LearnedArtefact, count: int, sizes: Sequence[int]) -> None:
+    if artefact.recipe["settings"]["tokens"] != "subject":
+        raise SystemExit("what updates have in common is compared at one token of each: tokens=subject")
     network, tensors = network_of(model, artefact), tuple(artefact.recipe["tensors"])
     facts = [encode_example(model, one) for one in training_facts(world_facts=False)[:count]]
     found = updates_of(model, network, tensors, facts)
     for tensor in tensors:
-        left, right = (
-            torch.cat([getattr(batch[tensor], side) for batch in found if batch[tensor].left.shape[1] == 1])
-            for side in ("left", "right")
-        )
+        left = torch.cat([batch[tensor].left for batch in found])
+        right = torch.cat([batch[tensor].right for batch in found])
         print(f"  {tensor}: in common, of the value {common(left):.3f}, of the key {common(right):.3f}")
     held = [encode_example(model, one) for one in counterfact_held_out()[:count]]
     made = updates_of(model, network, tensors, held)

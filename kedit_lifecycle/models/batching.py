@@ -1,11 +1,14 @@
-"""How sequences become batches: similar lengths together, within a budget of padded tokens."""
+"""How sequences become batches, and how a batch is run: similar lengths together, within a token budget."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+from torch import Tensor
+
 from kedit_lifecycle.models.editable import EditableModel
+from kedit_lifecycle.models.tokens import pad_batch
 
 Tokens = tuple[int, ...]
 Item = TypeVar("Item")
@@ -29,3 +32,13 @@ def length_buckets(
         batch.append(sequence)
     if batch:
         yield batch
+
+
+def hidden_states(model: EditableModel, sequences: Sequence[Tokens]) -> Tensor:
+    """Final-normed states (batch, positions, d_model) of right-padded sequences, of the model as it stands.
+
+    A gradient goes through it from wherever something asks for one; the layers below keep nothing for it.
+    """
+    input_ids, mask = pad_batch(sequences, model.pad_id, model.device)
+    found: Tensor = model.hidden_states(input_ids, mask).last_hidden_state
+    return found

@@ -10,10 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kedit_lifecycle.models.batching import Tokens
+from kedit_lifecycle.models.batching import Tokens, hidden_states
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.partial_run import Enough, call_by_name, stopped_early
-from kedit_lifecycle.models.tokens import pad_batch
 
 HiddenStates = Callable[[Sequence[Tokens]], Tensor]
 """Right-padded sequences to final-normed hidden states, (batch, positions, d_model)."""
@@ -22,9 +21,7 @@ HiddenStates = Callable[[Sequence[Tokens]], Tensor]
 @torch.no_grad()
 def run_whole(model: EditableModel, sequences: Sequence[Tokens]) -> Tensor:
     """The plain run from the embeddings up, as `HiddenStates`; rows are valid up to their own length."""
-    input_ids, mask = pad_batch(sequences, model.pad_id, model.device)
-    hidden: Tensor = model.hidden_states(input_ids, mask).last_hidden_state
-    return hidden
+    return hidden_states(model, sequences)
 
 
 class CachedLower:
@@ -76,13 +73,13 @@ class CachedLower:
         start = self.start
         if start == 0:
             return run_whole(self.model, sequences)
-        rows = [self.entering(start, tuple(ids)) for ids in sequences]
+        rows = [self._entering(start, tuple(ids)) for ids in sequences]
         stream = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # (batch, positions, d_model)
-        with self.handing_out(start, stream):
+        with self._handing_out(start, stream):
             return run_whole(self.model, sequences)
 
     @torch.no_grad()
-    def entering(self, layer: int, ids: Tokens) -> Tensor:
+    def _entering(self, layer: int, ids: Tokens) -> Tensor:
         """(positions, d_model) at the entrance of `layer`, kept; the layers below must be unedited."""
         known = self._held.get((layer, ids))
         if known is not None:
@@ -119,7 +116,7 @@ class CachedLower:
             self.held_bytes -= oldest.nbytes
 
     @contextlib.contextmanager
-    def handing_out(self, layer: int, stream: Tensor) -> Iterator[None]:
+    def _handing_out(self, layer: int, stream: Tensor) -> Iterator[None]:
         """Inside, the layers below `layer` give `stream` and do nothing else.
 
         The model's own code runs around them: its masks and positions are made as ever.

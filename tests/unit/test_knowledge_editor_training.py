@@ -15,12 +15,12 @@ from kedit_lifecycle.editors.knowledge_editor import GateConfig, KnowledgeEditor
 from kedit_lifecycle.editors.knowledge_editor.network import GateNetwork
 from kedit_lifecycle.editors.learned.artefact import LearnedArtefact
 from kedit_lifecycle.editors.learned.examples import Examples, encode_example, make_examples
-from kedit_lifecycle.editors.learned.passes import hidden_states
 from kedit_lifecycle.editors.learned.reading import nll
 from kedit_lifecycle.editors.learned.settings import TrainingSettings
 from kedit_lifecycle.editors.learned.training import Training
 from kedit_lifecycle.editors.statistics import Statistics, open_statistics
 from kedit_lifecycle.errors import UsageError
+from kedit_lifecycle.models.batching import hidden_states
 from kedit_lifecycle.models.delta import replay
 from kedit_lifecycle.models.editable import EditableModel
 

@@ -14,10 +14,10 @@ from kedit_lifecycle.editors import get_editor
 from kedit_lifecycle.editors.learned.editor import last_layers
 from kedit_lifecycle.editors.learned.examples import encode_example
 from kedit_lifecycle.editors.learned.gradients import Factors, is_transposed, mlp_weights, updated
-from kedit_lifecycle.editors.learned.passes import hidden_states
 from kedit_lifecycle.editors.learned.reading import edit_gradients, nll
 from kedit_lifecycle.editors.mend import MendConfig, MendNetworkConfig
 from kedit_lifecycle.editors.statistics import open_statistics
+from kedit_lifecycle.models.batching import hidden_states
 from kedit_lifecycle.models.delta import replay
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.tokens import EncodedTarget

@@ -11,9 +11,8 @@ from torch import Tensor
 from kedit_lifecycle.editors.learned.examples import Asked, Example, Examples
 from kedit_lifecycle.editors.learned.gradients import Factors, gradient_factors, joined, updated
 from kedit_lifecycle.editors.learned.network import HyperNetwork
-from kedit_lifecycle.editors.learned.passes import hidden_states, logprobs
-from kedit_lifecycle.editors.learned.unedited import Unedited
-from kedit_lifecycle.models.batching import Tokens, length_buckets
+from kedit_lifecycle.editors.learned.unedited import Unedited, logprobs
+from kedit_lifecycle.models.batching import Tokens, hidden_states, length_buckets
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.tokens import EncodedTarget
 

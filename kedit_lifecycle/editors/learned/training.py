@@ -227,14 +227,11 @@ class Training:
         chosen = list(examples)[: self._settings.validation_edits]
         self._network.eval()
         try:
-            batches = [
-                chosen[start : start + _VALIDATED_TOGETHER]
-                for start in range(0, len(chosen), _VALIDATED_TOGETHER)
-            ]
-            updates = [
-                (batch, batch_updates(self._network, self._model, self._what.tensors, batch))
-                for batch in batches
-            ]
+            updates = []
+            for start in range(0, len(chosen), _VALIDATED_TOGETHER):
+                batch = chosen[start : start + _VALIDATED_TOGETHER]
+                made = batch_updates(self._network, self._model, self._what.tensors, batch)
+                updates.append((batch, made))
             found = self._scores(updates, 1)
             if (together := min(self._settings.together, _VALIDATED_TOGETHER)) > 1:
                 grouped = self._scores(updates, together)

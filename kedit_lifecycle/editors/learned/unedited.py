@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
-from kedit_lifecycle.editors.learned.passes import hidden_states, logprobs
-from kedit_lifecycle.models.batching import Tokens
+from kedit_lifecycle.models.batching import Tokens, hidden_states, length_buckets
 from kedit_lifecycle.models.editable import EditableModel
 
-_TOGETHER = 32
+_TOKENS = 640  # padded, in one pass
 
 
 class Unedited:
     """Answers of a model that must be unedited whenever it is asked.
 
-    Texts of one length are run together, in batches that depend on `texts` alone and never on what was
-    asked before: a training that is resumed reads the same bits.
+    Texts of about one length are run together, in batches that depend on `texts` alone and never on what
+    was asked before: a training that is resumed reads the same bits.
     """
 
     def __init__(self, model: EditableModel, texts: Iterable[Tokens] = ()) -> None:
         self._model = model
-        self._batch = {ids: batch for batch in _of_one_length(texts) for ids in batch}
+        batches = length_buckets(sorted(set(texts)), len, _TOKENS)
+        self._batch = {ids: batch for batch in batches for ids in batch}
         self._states: dict[Tokens, Tensor] = {}  # final-normed, (positions, d_model)
 
     @torch.no_grad()
@@ -41,14 +40,11 @@ class Unedited:
             batch = self._batch.get(ids)
             if batch is None:
                 return hidden_states(self._model, [ids])[0]
-            self._states.update(zip(batch, hidden_states(self._model, batch).clone(), strict=True))
+            found = hidden_states(self._model, batch)
+            self._states |= {one: row[: len(one)].clone() for one, row in zip(batch, found, strict=True)}
         return self._states[ids]
 
 
-def _of_one_length(texts: Iterable[Tokens]) -> list[tuple[Tokens, ...]]:
-    ordered = sorted(dict.fromkeys(texts), key=lambda ids: (len(ids), ids))
-    batches = []
-    for _, group in itertools.groupby(ordered, key=len):
-        alike = list(group)
-        batches += [tuple(alike[start : start + _TOGETHER]) for start in range(0, len(alike), _TOGETHER)]
-    return batches
+def logprobs(model: EditableModel, states: Tensor) -> Tensor:
+    """Log-probabilities of the next token after final-normed states, (places, vocabulary), float32."""
+    return torch.log_softmax(model.logits(states), dim=-1)
