@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 EXIT_CODES: dict[int, str] = {
     0: "ok",
@@ -115,3 +118,10 @@ class EngineAccessError(KeditError):
     """The engine does not let us in: a token is missing or wrong, or its socket is not ours."""
 
     exit_code = 6
+
+
+def first_problem(error: ValidationError, whole: str) -> str:
+    """The first thing that pydantic found, as `field: what is wrong`; `whole` names what has no one field."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"]) or whole
+    return f"{field}: {first['msg'].removeprefix('Value error, ')}"

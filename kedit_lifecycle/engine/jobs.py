@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from kedit_lifecycle.engine import messages as m
 from kedit_lifecycle.engine import orders as o
 from kedit_lifecycle.engine import views
-from kedit_lifecycle.errors import UsageError
+from kedit_lifecycle.errors import UsageError, first_problem
 from kedit_lifecycle.facts.request import EditRequest
 from kedit_lifecycle.workbench import Workbench
 from kedit_lifecycle.workbench.asking import route_of, target_probability
@@ -221,9 +221,7 @@ def checked(kind: str, arguments: Mapping[str, Any]) -> o.Arguments:
     try:
         return found.model_validate(dict(arguments))
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
         raise UsageError(
-            f"{kind}, {name}: {first['msg']}",
+            f"{kind}, {first_problem(error, 'arguments')}",
             hint=f"its arguments: {', '.join(found.model_fields) or 'none'}",
         ) from error

@@ -9,7 +9,7 @@ from typing import Any
 import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from kedit_lifecycle.errors import BadRecordError
+from kedit_lifecycle.errors import BadRecordError, first_problem
 
 SUBJECT_SLOT = "{}"
 
@@ -122,7 +122,4 @@ def make_request(**fields: Any) -> EditRequest:
     try:
         return EditRequest.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "request"
-        message = first["msg"].removeprefix("Value error, ")
-        raise BadRecordError(f"{where}: {message}") from error
+        raise BadRecordError(first_problem(error, "request")) from error

@@ -14,7 +14,7 @@ from kedit_lifecycle.checks.gate import Decision, Policy, decide
 from kedit_lifecycle.checks.result import CheckResult
 from kedit_lifecycle.editors import Editor, EditorConfig
 from kedit_lifecycle.editors.statistics import Statistics
-from kedit_lifecycle.errors import EditFailedError, UsageError
+from kedit_lifecycle.errors import EditFailedError, UsageError, first_problem
 from kedit_lifecycle.evaluation.metrics import generated_match
 from kedit_lifecycle.facts.request import EditRequest
 from kedit_lifecycle.ledger.records import (
@@ -83,11 +83,10 @@ def configure(editor: Editor[Any], model: EditableModel, overrides: Mapping[str,
     try:
         return editor.config_class.model_validate({**default.model_dump(), **(overrides or {})})
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
         fields = ", ".join(editor.config_class.model_fields)
         raise UsageError(
-            f"{editor.name} config, {field}: {first['msg']}", hint=f"fields of {editor.name}: {fields}"
+            f"{editor.name} config, {first_problem(error, 'settings')}",
+            hint=f"fields of {editor.name}: {fields}",
         ) from error
 
 

@@ -18,7 +18,7 @@ from kedit_lifecycle.editors.learned.settings import TrainingSettings
 from kedit_lifecycle.editors.learned.training import Training
 from kedit_lifecycle.editors.statistics import TOKENS_PER_KEY_DIMENSION
 from kedit_lifecycle.editors.statistics.second_moment import key_width
-from kedit_lifecycle.errors import UsageError
+from kedit_lifecycle.errors import UsageError, first_problem
 from kedit_lifecycle.facts.request import EditRequest
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.progress import Progress, silent
@@ -72,9 +72,8 @@ def settings_for(
     try:
         return TrainingSettings.model_validate(loop), network
     except ValidationError as error:
-        first = error.errors()[0]
         raise UsageError(
-            f"training, {'.'.join(map(str, first['loc']))}: {first['msg']}",
+            f"training, {first_problem(error, 'settings')}",
             hint=f"its settings: {', '.join(names)}",
         ) from error
 

@@ -481,5 +481,5 @@ def test_with_its_own_key_an_edit_adds_a_value_at_its_subject_and_is_felt_as_its
 
 
 def test_an_own_key_is_the_subjects(model: EditableModel) -> None:
-    with pytest.raises(UsageError, match="tokens=subject"):
+    with pytest.raises(UsageError, match=r"mend network, settings: an own key.* tokens=subject"):
         Mend().trainable(model, {"keys": "own"})

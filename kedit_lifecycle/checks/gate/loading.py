@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from kedit_lifecycle.checks.gate.policy import Policy
-from kedit_lifecycle.errors import UsageError
+from kedit_lifecycle.errors import UsageError, first_problem
 
 _FOLDER = resources.files("kedit_lifecycle.checks.gate") / "policies"
 _SUFFIX = ".yaml"
@@ -55,11 +55,9 @@ def _parse(text: str, where: str) -> Policy:
     try:
         return Policy.model_validate({"name": Path(where).stem, **found})
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
         raise UsageError(
-            f"the policy {where}, {field}: {message}", hint="kedit policy schema; kedit policy show guarded"
+            f"the policy {where}, {first_problem(error, 'rules')}",
+            hint="kedit policy schema; kedit policy show guarded",
         ) from error
 
 

@@ -22,7 +22,7 @@ from kedit_lifecycle.editors.learned.settings import Matrices, NetworkConfig, Tr
 from kedit_lifecycle.editors.learned.training import Trainable
 from kedit_lifecycle.editors.past_keys import PastKeys
 from kedit_lifecycle.editors.statistics import Statistics
-from kedit_lifecycle.errors import BadRecordError, EditFailedError, UsageError
+from kedit_lifecycle.errors import BadRecordError, EditFailedError, UsageError, first_problem
 from kedit_lifecycle.facts.request import EditRequest
 from kedit_lifecycle.models.batching import position_limit
 from kedit_lifecycle.models.delta import TensorUpdate, WeightDelta
@@ -172,11 +172,9 @@ class LearnedEditor(Editor[ConfigT]):
         try:
             return kind.model_validate(given)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            known = ", ".join(kind.model_fields)
             raise UsageError(
-                f"{self.name} network, {field}: {first['msg']}", hint=f"its settings: {known}"
+                f"{self.name} network, {first_problem(error, 'settings')}",
+                hint=f"its settings: {', '.join(kind.model_fields)}",
             ) from error
 
 
