@@ -483,3 +483,31 @@ def test_with_its_own_key_an_edit_adds_a_value_at_its_subject_and_is_felt_as_its
 def test_an_own_key_is_the_subjects(model: EditableModel) -> None:
     with pytest.raises(UsageError, match=r"mend network, settings: an own key.* tokens=subject"):
         Mend().trainable(model, {"keys": "own"})
+
+
+def test_bf16_on_a_cpu_multiplies_so_in_training_alone(
+    model: EditableModel, examples: Examples, tmp_path: Path
+) -> None:
+    during: list[str] = []
+    one = training(
+        model,
+        examples,
+        tmp_path / "bf16",
+        lambda *_: during.append(torch.get_float32_matmul_precision()),
+        mixed_precision="bf16",
+    )
+    made = one.run()
+    full = training(model, examples, tmp_path / "full").run()
+    assert set(during) == {"medium"}
+    assert torch.get_float32_matmul_precision() == "highest"
+    losses = [[point["nll"] for point in found.recipe["curve"]] for found in (made, full)]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+    assert all(value.dtype == torch.float32 for value in made.tensors.values())
+
+
+def test_a_failed_training_leaves_full_precision_behind(
+    model: EditableModel, examples: Examples, tmp_path: Path
+) -> None:
+    with pytest.raises(KilledError):
+        training(model, examples, tmp_path, killed_at(2), mixed_precision="bf16").run()
+    assert torch.get_float32_matmul_precision() == "highest"

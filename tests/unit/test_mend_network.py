@@ -136,3 +136,25 @@ def test_inputs_that_are_white_already_are_not_normed_again() -> None:
     made.learn_sizes([], gradients())
     counts = [(int(first.count), int(second.count)) for first, second in made._norms]
     assert counts == [(0, 10)] * 4
+
+
+def test_normed_by_their_own_size_long_and_short_gradients_make_updates_of_one_length() -> None:
+    made = network(normalise="own")
+    long = {
+        name: Factors(one.left * torch.tensor([1.0, 3.0])[:, None, None], one.right)
+        for name, one in gradients().items()
+    }
+    made.learn_sizes([], gradients())
+    for name in SHAPES:
+        found, same = (made([], given)[name].dense() for given in (gradients(), long))
+        assert torch.allclose(found, same, atol=1e-5)
+        length = float(made([], gradients())[name].left.detach().norm(dim=2).max())
+        assert length == pytest.approx(0.5 * SHAPES[name][1] ** 0.5, rel=1e-4)
+
+
+def test_a_gradient_of_almost_nothing_makes_an_update_of_almost_nothing() -> None:
+    norm, values = RunningNorm(4), drawn(50, 4)
+    norm.observe(values)
+    whole, faint = norm.of_own_size(values).norm(dim=1), norm.of_own_size(values * 1e-3).norm(dim=1)
+    assert float(whole.median()) == pytest.approx(2.0)
+    assert float(faint.max()) < 0.05

@@ -14,7 +14,7 @@ import rfc8785
 import torch
 from torch import Tensor
 
-from kedit_lifecycle.editors.learned.acceleration import accelerator
+from kedit_lifecycle.editors.learned.acceleration import accelerator, bf16_products
 from kedit_lifecycle.editors.learned.artefact import LearnedArtefact
 from kedit_lifecycle.editors.learned.checkpoint import (
     Standing,
@@ -86,7 +86,8 @@ class Training:
         Raises:
             EditFailedError: that happened before the first validation.
         """
-        with self._model.unedited():
+        precision = self._settings.mixed_precision
+        with self._model.unedited(), bf16_products(self._model.device, precision):
             if not (resume and self._resumed()):
                 self._measure_inputs()
                 self._warm_up()

@@ -24,6 +24,12 @@ class MendNetworkConfig(NetworkConfig):
         default="clamped",
         description="as published its output is only ever added to, like that of the layers before; or not",
     )
+    normalise: Literal["running", "own"] = Field(
+        default="running",
+        description="factors before the layers: by mean and deviation of each dimension over all tokens so "
+        "far, as published; or each to a size of its own: gradients of edits differ by a factor of ten in "
+        "length, the change that an edit needs does not",
+    )
     edit_learning_rate: float = Field(
         default=1e-4, gt=0, description="α at the start; each tensor has its own, and it is learned"
     )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from kedit_lifecycle.editors.learned.gradients import Factors
 from kedit_lifecycle.editors.learned.network import EditText, HyperNetwork
+from kedit_lifecycle.editors.learned.whitening import SMALLEST
 from kedit_lifecycle.editors.mend.config import MendNetworkConfig
 
 _SMALLEST_DEVIATION = 1e-7
@@ -65,6 +66,15 @@ class RunningNorm(nn.Module):
         self.squares += own + delta.square() * self.count * len(values) / count
         self.mean += delta * len(values) / count
         self.count.copy_(count)
+
+    def of_own_size(self, values: Tensor) -> Tensor:
+        """Values each with a mean square of 1; one below `SMALLEST` of the typical size counts as that."""
+        if self.count < 2:
+            return values
+        typical = (self.squares.sum() / self.count + self.mean.square().sum()).sqrt()
+        sizes = values.norm(dim=-1, keepdim=True).clamp(min=SMALLEST * float(typical))
+        sized: Tensor = values * (values.shape[-1] ** 0.5 / sizes)
+        return sized
 
     def forward(self, values: Tensor) -> Tensor:
         """Values with mean 0 and deviation 1."""
@@ -126,7 +136,11 @@ class MendNetwork(HyperNetwork):
         width_in, _ = self._shapes[tensor]
         live = gradient.left.ne(0).any(dim=2, keepdim=True)  # a token without a gradient gets no update
         normed_in, normed_out = self._norms[place]
-        values = torch.cat([normed_in(gradient.right), normed_out(gradient.left)], dim=2)
+        if self._config.normalise == "own":
+            right, left = normed_in.of_own_size(gradient.right), normed_out.of_own_size(gradient.left)
+        else:
+            right, left = normed_in(gradient.right), normed_out(gradient.left)
+        values = torch.cat([right, left], dim=2)
         for layer in self._layers_of[tensor]:
             values = layer(values, self._place[tensor])
         right, left = values[..., :width_in], values[..., width_in:]
