@@ -6,7 +6,8 @@
 FOLDER is a trained artefact. For each weight: the share of the mean over edits in the mean square of the
 update's value (left) and key (right), on training facts; then ES, PS, NS and NLL of held-out edits, each
 alone and in groups whose updates are added, all from the unedited model's gradients. `--keys`: how much of
-another subject's key, and of its own in a paraphrase, a key has at some layers: uᵀ C⁻¹ x / uᵀ C⁻¹ u.
+another subject's key, and of its own in a paraphrase, a key has at some layers: uᵀ C⁻¹ x / uᵀ C⁻¹ u,
+with C of text, and of text and other subjects.
 """
 
 from __future__ import annotations
@@ -25,8 +26,13 @@ from kedit_lifecycle.editors.learned.artefact import LearnedArtefact
 from kedit_lifecycle.editors.learned.examples import Example, encode_example, make_examples
 from kedit_lifecycle.editors.learned.gradients import Factors
 from kedit_lifecycle.editors.learned.network import HyperNetwork, subject_tokens
-from kedit_lifecycle.editors.learned.reading import batch_updates, edit_gradients, preferences
-from kedit_lifecycle.editors.learned.whitening import Whitening
+from kedit_lifecycle.editors.learned.reading import (
+    batch_updates,
+    edit_gradients,
+    preferences,
+    subject_moments,
+)
+from kedit_lifecycle.editors.learned.whitening import Whitening, balanced
 from kedit_lifecycle.editors.statistics.second_moment import accumulate_second_moments
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.sources import DEFAULT_MODEL, load_model
@@ -106,23 +112,32 @@ def keys(model: EditableModel, layers: Sequence[int], ranks: Sequence[int], coun
             )
             for some in (examples, asked)
         )
+    rest = [encode_example(model, one) for one in training_facts(world_facts=False)[count : count + 1024]]
+    with torch.enable_grad():
+        subjects = subject_moments(model, tensors, rest)
     print(f"{len(examples)} facts; of another subject's key (mean, root mean square), of a paraphrase's")
     for layer, tensor in zip(layers, tensors, strict=True):
         own, other = of_edit[tensor].right[:, 0], of_paraphrase[tensor].right[:, 0]
-        cells = []
-        for rank in ranks:
-            solved = own
-            if rank:
-                white = Whitening(own.shape[1], rank)
-                white.measure(found[layer])
-                solved = white(white(own))
-            size = (solved * own).sum(dim=1, keepdim=True)
-            shares = (solved @ own.T / size).fill_diagonal_(0)
-            pairs = len(own) * (len(own) - 1)
-            mean, square = shares.sum() / pairs, (shares.square().sum() / pairs).sqrt()
-            paraphrase = ((solved * other).sum(dim=1) / size[:, 0]).mean()
-            cells.append(f"{rank:>5} directions {mean:.3f} {square:.3f} {paraphrase:.2f}")
-        print(f"  layer {layer:>2}: " + " | ".join(cells), flush=True)
+        for name, second_moment in {
+            "text": found[layer],
+            "text and subjects": balanced(found[layer], subjects[tensor]),
+        }.items():
+            cells = [f"{rank:>5} directions {_shares(own, other, second_moment, rank)}" for rank in ranks]
+            print(f"  layer {layer:>2}, {name:<17}: " + " | ".join(cells), flush=True)
+
+
+def _shares(own: Tensor, other: Tensor, second_moment: Tensor, rank: int) -> str:
+    solved = own
+    if rank:
+        white = Whitening(own.shape[1], rank)
+        white.measure(second_moment)
+        solved = white(white(own))
+    size = (solved * own).sum(dim=1, keepdim=True)
+    shares = (solved @ own.T / size).fill_diagonal_(0)
+    pairs = len(own) * (len(own) - 1)
+    mean, square = shares.sum() / pairs, (shares.square().sum() / pairs).sqrt()
+    paraphrase = ((solved * other).sum(dim=1) / size[:, 0]).mean()
+    return f"{mean:.4f} {square:.4f} {paraphrase:.2f}"
 
 
 def main() -> None:

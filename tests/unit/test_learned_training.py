@@ -23,8 +23,10 @@ from kedit_lifecycle.editors.learned.reading import Row, edit_gradients, edited_
 from kedit_lifecycle.editors.learned.settings import TrainingSettings
 from kedit_lifecycle.editors.learned.training import STAGE, Training
 from kedit_lifecycle.editors.learned.unedited import Unedited
+from kedit_lifecycle.editors.learned.whitening import Whitening
 from kedit_lifecycle.editors.mend import Mend, MendConfig
 from kedit_lifecycle.editors.statistics import Statistics, open_statistics
+from kedit_lifecycle.editors.statistics.second_moment import accumulate_second_moments
 from kedit_lifecycle.errors import EditFailedError, ModelError, StoreError, UsageError
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.progress import Progress, silent
@@ -511,3 +513,26 @@ def test_a_failed_training_leaves_full_precision_behind(
     with pytest.raises(KilledError):
         training(model, examples, tmp_path, killed_at(2), mixed_precision="bf16").run()
     assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_own_keys_are_white_by_text_and_by_the_training_facts_subjects(
+    model: EditableModel, examples: Examples, tmp_path: Path
+) -> None:
+    made = {}
+    for keys in ("learned", "own"):
+        made[keys] = training(model, examples, tmp_path / keys, network=WHITE | {"keys": keys})
+        made[keys]._measure_inputs()
+    tensors = made["own"]._what.tensors
+    text = accumulate_second_moments(model, made["own"]._what.layers, examples.unrelated, 55)
+    with model.unedited():
+        found = edit_gradients(model, tensors, [one.edit.new for one in examples.training])
+    rows = list(range(len(examples.training)))
+    lasts = [one.text.subject_last for one in examples.training]
+    for layer, tensor in zip(made["own"]._what.layers, tensors, strict=True):
+        subjects = found[tensor].right[rows, lasts]
+        moment = subjects.T @ subjects / len(rows)
+        expected = Whitening(moment.shape[0], 8)
+        expected.measure(text[layer] / text[layer].trace() + moment / moment.trace())
+        white = {keys: one._network.whitening(tensor)(subjects) for keys, one in made.items()}
+        assert torch.allclose(white["own"], expected(subjects), atol=1e-3 * float(subjects.abs().max()))
+        assert not torch.allclose(white["learned"], white["own"], rtol=0.05)

@@ -158,3 +158,28 @@ def test_a_gradient_of_almost_nothing_makes_an_update_of_almost_nothing() -> Non
     whole, faint = norm.of_own_size(values).norm(dim=1), norm.of_own_size(values * 1e-3).norm(dim=1)
     assert float(whole.median()) == pytest.approx(2.0)
     assert float(faint.max()) < 0.05
+
+
+def test_the_answer_s_gradient_is_read_in_direction_only_and_changes_nothing_at_the_identity() -> None:
+    texts = [EditText((1, 2, 3), (), (4,), subject_last=place) for place in (0, 1)]
+    settings = {"tokens": "subject", "answer_gradient": True}
+    made, without = network(**settings), network(tokens="subject")
+    longer = gradients()
+    for one in longer.values():
+        one.left[:, 2] *= 7.0  # the last token of the prompt
+    other = gradients()
+    for one in other.values():
+        one.left[:, 2] = drawn(2, one.left.shape[2], seed=77)
+
+    def dense(which: MendNetwork, given: dict[str, Factors]) -> dict[str, Tensor]:
+        return {name: one.dense() for name, one in which.updates(texts, given).items()}
+
+    for name, expected in dense(without, gradients()).items():
+        assert torch.allclose(dense(made, other)[name], expected, atol=1e-6)
+    for layer in made.modules():
+        if isinstance(layer, LowRankLayer):
+            torch.nn.init.normal_(layer.up)
+    before = dense(made, gradients())
+    for name, changed in dense(made, other).items():
+        assert torch.allclose(dense(made, longer)[name], before[name], atol=1e-5)
+        assert not torch.allclose(changed, before[name], atol=1e-2)

@@ -47,7 +47,12 @@ class GateNetwork(HyperNetwork):
         assert isinstance(head, GateHead)
         return head
 
-    def forward(self, texts: Sequence[EditText], gradients: Mapping[str, Factors]) -> dict[str, Factors]:
+    def forward(
+        self,
+        texts: Sequence[EditText],
+        gradients: Mapping[str, Factors],
+        answers: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Factors]:
         """The update of each tensor, by rows, of rank tokens + 1."""
         condition = self.conditioner(texts)
         return {tensor: self.head(tensor)(condition, gradient) for tensor, gradient in gradients.items()}

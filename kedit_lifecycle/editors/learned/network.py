@@ -37,6 +37,13 @@ def subject_tokens(texts: Sequence[EditText], gradients: Mapping[str, Factors]) 
     }
 
 
+def answer_gradients(texts: Sequence[EditText], gradients: Mapping[str, Factors]) -> dict[str, Tensor]:
+    """δ at the token that predicts the answer's first one, the prompt's last, (rows, d_out)."""
+    places = [len(text.prompt) - 1 for text in texts]
+    rows = list(range(len(places)))
+    return {name: one.left[rows, places] for name, one in gradients.items()}
+
+
 class HyperNetwork(nn.Module, ABC):
     """Trained by `training.train`. Its parameters and buffers are the artefact's tensors.
 
@@ -58,6 +65,11 @@ class HyperNetwork(nn.Module, ABC):
         """Whether the second moments of the weights' inputs are to be measured before training."""
         return len(self.whitenings) > 0
 
+    @property
+    def own_keys(self) -> bool:
+        """Whether an update answers its own subject's key, as it is."""
+        return self._keys == "own"
+
     def whitening(self, tensor: str) -> Whitening:
         """That of one weight's inputs."""
         return cast("Whitening", self.whitenings[module_key(tensor)])
@@ -66,8 +78,8 @@ class HyperNetwork(nn.Module, ABC):
         """The update of each tensor, by the rows of the gradients: W' = W + Σ_r left_r right_rᵀ."""
         chosen = self._chosen(texts, gradients)
         entered = self._entered(chosen)
-        found: dict[str, Factors] = self(texts, entered)
-        if self._keys == "own":
+        found: dict[str, Factors] = self(texts, entered, answer_gradients(texts, gradients))
+        if self.own_keys:
             found = {
                 name: Factors(one.left.sum(dim=1, keepdim=True), entered[name].right)
                 for name, one in found.items()
@@ -89,8 +101,16 @@ class HyperNetwork(nn.Module, ABC):
         return {name: self.whitening(name).enter(one) for name, one in chosen.items()}
 
     @abstractmethod
-    def forward(self, texts: Sequence[EditText], gradients: Mapping[str, Factors]) -> dict[str, Factors]:
-        """The update of each tensor: row r answers to token r of the gradients, rows beyond them to none."""
+    def forward(
+        self,
+        texts: Sequence[EditText],
+        gradients: Mapping[str, Factors],
+        answers: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Factors]:
+        """The update of each tensor: row r answers to token r of the gradients, rows beyond them to none.
+
+        `answers` are the `answer_gradients`, for a network that reads them.
+        """
 
     def observe(self, gradients: Mapping[str, Factors]) -> None:
         """Take in the statistics of a batch, as `forward` is given it."""

@@ -10,13 +10,15 @@ from torch import Tensor
 
 from kedit_lifecycle.editors.learned.examples import Asked, Example, Examples
 from kedit_lifecycle.editors.learned.gradients import Factors, gradient_factors, joined, updated
-from kedit_lifecycle.editors.learned.network import HyperNetwork
+from kedit_lifecycle.editors.learned.network import HyperNetwork, subject_tokens
 from kedit_lifecycle.editors.learned.unedited import Unedited, logprobs
 from kedit_lifecycle.models.batching import Tokens, hidden_states, length_buckets
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.tokens import EncodedTarget
+from kedit_lifecycle.progress import Progress, silent
 
 _TOKENS_ON_CPU, _TOKENS_ON_GPU = 320, 16_384  # padded, in one pass: there padding costs, here each pass does
+_SUBJECTS_TOGETHER = 64
 
 
 def edit_gradients(
@@ -33,6 +35,21 @@ def edit_gradients(
         order += chosen
     back = torch.tensor(order, device=model.device).argsort()
     return {tensor: joined(some).rows(back) for tensor, some in parts.items()}
+
+
+def subject_moments(
+    model: EditableModel, tensors: Sequence[str], examples: Sequence[Example], progress: Progress = silent
+) -> dict[str, Tensor]:
+    """E[x xᵀ] of each weight's inputs x at the last tokens of the examples' subjects, (d_in, d_in)."""
+    sums: dict[str, Tensor] = {}
+    for start in range(0, len(examples), _SUBJECTS_TOGETHER):
+        batch = examples[start : start + _SUBJECTS_TOGETHER]
+        found = edit_gradients(model, tensors, [one.edit.new for one in batch])
+        for tensor, one in subject_tokens([one.text for one in batch], found).items():
+            keys = one.right[:, 0].detach().cpu()
+            sums[tensor] = sums.get(tensor, torch.zeros(())) + keys.T @ keys
+        progress("second moments of subjects", start + len(batch), len(examples))
+    return {tensor: total / len(examples) for tensor, total in sums.items()}
 
 
 def _gradients_together(

@@ -24,7 +24,8 @@ class NetworkConfig(EditorConfig):
         default=0,
         ge=0,
         description="so many of the strongest directions of each matrix's inputs are evened out, so that one "
-        "edit's input has little of another's (as ROME's C⁻¹); with matrices=output; 0: none, as published",
+        "edit's input has little of another's (as ROME's C⁻¹); with matrices=output; 0: none, as published. "
+        "C is that of text, with keys=own half of it that of the training facts' subjects",
     )
     tokens: Literal["all", "subject"] = Field(
         default="all",

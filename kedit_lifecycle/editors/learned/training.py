@@ -26,9 +26,16 @@ from kedit_lifecycle.editors.learned.checkpoint import (
 from kedit_lifecycle.editors.learned.examples import Example, Examples
 from kedit_lifecycle.editors.learned.gradients import Factors
 from kedit_lifecycle.editors.learned.network import HyperNetwork
-from kedit_lifecycle.editors.learned.reading import batch_updates, edit_gradients, preferences, step_losses
+from kedit_lifecycle.editors.learned.reading import (
+    batch_updates,
+    edit_gradients,
+    preferences,
+    step_losses,
+    subject_moments,
+)
 from kedit_lifecycle.editors.learned.settings import TrainingSettings
 from kedit_lifecycle.editors.learned.unedited import Unedited
+from kedit_lifecycle.editors.learned.whitening import balanced
 from kedit_lifecycle.editors.statistics.second_moment import accumulate_second_moments
 from kedit_lifecycle.errors import EditFailedError
 from kedit_lifecycle.models.editable import EditableModel
@@ -37,6 +44,7 @@ from kedit_lifecycle.progress import Progress, silent, tell
 FORMAT = "kedit/learned@1"
 STAGE = "training"
 _VALIDATED_TOGETHER = 16
+_SUBJECTS = 1024
 
 
 @dataclass(frozen=True)
@@ -118,8 +126,12 @@ class Training:
         tokens = sum(len(text) for text in texts)
         with torch.no_grad():
             found = accumulate_second_moments(self._model, self._what.layers, texts, tokens, self._progress)
+        facts = self._examples.training[:_SUBJECTS] if self._network.own_keys else []
+        subjects = subject_moments(self._model, self._what.tensors, facts, self._progress)
         for layer, second_moment in found.items():
-            self._network.whitening(self._model.architecture.mlp_down_weight(layer)).measure(second_moment)
+            tensor = self._model.architecture.mlp_down_weight(layer)
+            both = balanced(second_moment, subjects[tensor]) if subjects else second_moment
+            self._network.whitening(tensor).measure(both)
 
     def _warm_up(self) -> None:
         for place in range(self._settings.warm_up):

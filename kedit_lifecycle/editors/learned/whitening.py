@@ -73,3 +73,12 @@ class Whitening(nn.Module):
     def _sizes(self, white: Tensor) -> Tensor:
         sizes: Tensor = white.norm(dim=2, keepdim=True)
         return sizes.clamp(min=SMALLEST * float(self.size))
+
+
+def balanced(text: Tensor, subjects: Tensor) -> Tensor:
+    """C of text and of subjects together, each with the same trace, (width, width).
+
+    White by text alone, the keys of subjects still have a direction in common, by which a share of every
+    update reaches every other subject (`bench_learned_updates.py --keys`).
+    """
+    return text + subjects * (text.trace() / subjects.trace().clamp(min=1e-12))

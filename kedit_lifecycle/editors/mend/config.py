@@ -30,6 +30,11 @@ class MendNetworkConfig(NetworkConfig):
         "far, as published; or each to a size of its own: gradients of edits differ by a factor of ten in "
         "length, the change that an edit needs does not",
     )
+    answer_gradient: bool = Field(
+        default=False,
+        description="the networks are also given the gradient at the token that predicts the answer, which "
+        "says almost which answer it is; at the subject's it has come back through attention",
+    )
     edit_learning_rate: float = Field(
         default=1e-4, gt=0, description="α at the start; each tensor has its own, and it is learned"
     )

@@ -101,12 +101,17 @@ class MendNetwork(HyperNetwork):
         self._place = {name: place for names in by_shape.values() for place, name in enumerate(names)}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            layers = {shape: self._layers(sum(shape), len(names)) for shape, names in by_shape.items()}
+            layers = {
+                shape: self._layers(self._width(shape), len(names)) for shape, names in by_shape.items()
+            }
         self._layers_of = {name: layers[shape] for name, shape in shapes.items()}
         self._norms = [(RunningNorm(d_in), RunningNorm(d_out)) for d_in, d_out in shapes.values()]
         self.stacks = nn.ModuleDict({_key(shape): nn.ModuleList(some) for shape, some in layers.items()})
         self.norms = nn.ModuleList([nn.ModuleList(pair) for pair in self._norms])
         self.rates = nn.Parameter(torch.full((len(self._tensors),), config.edit_learning_rate))
+
+    def _width(self, shape: tuple[int, int]) -> int:
+        return sum(shape) + (shape[1] if self._config.answer_gradient else 0)
 
     def _layers(self, width: int, tensors: int) -> list[LowRankLayer]:
         rank = min(self._config.rank, max(1, width // 2))
@@ -126,24 +131,35 @@ class MendNetwork(HyperNetwork):
                     self._norms[place][0].observe(factors.right[live])
                 self._norms[place][1].observe(factors.left[live])
 
-    def forward(self, texts: Sequence[EditText], gradients: Mapping[str, Factors]) -> dict[str, Factors]:
+    def forward(
+        self,
+        texts: Sequence[EditText],
+        gradients: Mapping[str, Factors],
+        answers: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Factors]:
         """W' = W − α_ℓ Σ_t δ̃_t ũ_tᵀ: left −α δ̃ (rows, tokens, d_out), right ũ (rows, tokens, d_in)."""
+        given = answers if self._config.answer_gradient else None
         return {
-            tensor: self._one(place, tensor, gradients[tensor]) for place, tensor in enumerate(self._tensors)
+            tensor: self._one(place, tensor, gradients[tensor], None if given is None else given[tensor])
+            for place, tensor in enumerate(self._tensors)
         }
 
-    def _one(self, place: int, tensor: str, gradient: Factors) -> Factors:
-        width_in, _ = self._shapes[tensor]
+    def _one(self, place: int, tensor: str, gradient: Factors, answer: Tensor | None) -> Factors:
+        width_in, width_out = self._shapes[tensor]
         live = gradient.left.ne(0).any(dim=2, keepdim=True)  # a token without a gradient gets no update
         normed_in, normed_out = self._norms[place]
         if self._config.normalise == "own":
             right, left = normed_in.of_own_size(gradient.right), normed_out.of_own_size(gradient.left)
         else:
             right, left = normed_in(gradient.right), normed_out(gradient.left)
-        values = torch.cat([right, left], dim=2)
+        parts = [right, left]
+        if answer is not None:
+            direction = nn.functional.normalize(answer, dim=1) * width_out**0.5
+            parts.append(direction[:, None].expand_as(left))
+        values = torch.cat(parts, dim=2)
         for layer in self._layers_of[tensor]:
             values = layer(values, self._place[tensor])
-        right, left = values[..., :width_in], values[..., width_in:]
+        right, left = values[..., :width_in], values[..., width_in : width_in + width_out]
         return Factors(torch.where(live, -self.rates[place] * left, 0.0), torch.where(live, right, 0.0))
 
     def groups(self, learning_rate: float) -> list[dict[str, Any]]:
