@@ -105,16 +105,14 @@ def keys(model: EditableModel, layers: Sequence[int], ranks: Sequence[int], coun
     examples = [one for one in make_examples(model, facts, unrelated=[]).training if one.wordings]
     tensors = [model.architecture.mlp_down_weight(layer) for layer in layers]
     asked = [one.asked_by(one.wordings[0]) for one in examples]
-    with torch.enable_grad():
-        of_edit, of_paraphrase = (
-            subject_tokens(
-                [one.text for one in some], edit_gradients(model, tensors, [one.edit.new for one in some])
-            )
-            for some in (examples, asked)
+    of_edit, of_paraphrase = (
+        subject_tokens(
+            [one.text for one in some], edit_gradients(model, tensors, [one.edit.new for one in some])
         )
+        for some in (examples, asked)
+    )
     rest = [encode_example(model, one) for one in training_facts(world_facts=False)[count : count + 1024]]
-    with torch.enable_grad():
-        subjects = subject_moments(model, tensors, rest)
+    subjects = subject_moments(model, tensors, rest)
     print(f"{len(examples)} facts; of another subject's key (mean, root mean square), of a paraphrase's")
     for layer, tensor in zip(layers, tensors, strict=True):
         own, other = of_edit[tensor].right[:, 0], of_paraphrase[tensor].right[:, 0]

@@ -113,8 +113,8 @@ class TrainingSettings(BaseModel):
     checkpoint_every: int = Field(default=250, ge=1, description="steps between two checkpoints")
     mixed_precision: Literal["no", "bf16"] = Field(
         default="no",
-        description="of the passes: on a GPU by accelerate; on a CPU that multiplies bfloat16 (AMX), of the "
-        "matrix products alone, which makes a step 1.5 times as fast",
+        description="of the passes: on a GPU by accelerate; on a CPU of the matrix products alone, which is "
+        "faster where it multiplies bfloat16 (AMX)",
     )
     seed: int = Field(default=0, description="of the split, of every draw, and of the network's start")
 

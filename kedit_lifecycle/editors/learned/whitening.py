@@ -54,8 +54,7 @@ class Whitening(nn.Module):
         """The gradient's inputs in these coordinates, each with a mean square of 1."""
         if self.size == 0:
             return gradient
-        white = self(gradient.right)
-        return Factors(gradient.left, white * (white.shape[2] ** 0.5 / self._sizes(white)))
+        return Factors(gradient.left, evened(self(gradient.right), self.size))
 
     def leave(self, update: Factors, gradient: Factors) -> Factors:
         """An update that was found there, as one of the weight.
@@ -65,14 +64,22 @@ class Whitening(nn.Module):
         """
         if self.size == 0:
             return update
-        sizes = self._sizes(self(gradient.right))
+        sizes = sizes_of(self(gradient.right), self.size)
         beyond = update.right.shape[1] - sizes.shape[1]
         sizes = torch.cat([sizes, self.size.expand(len(sizes), beyond, 1)], dim=1)
         return Factors(update.left, self(update.right) / (sizes * update.right.shape[2] ** 0.5))
 
-    def _sizes(self, white: Tensor) -> Tensor:
-        sizes: Tensor = white.norm(dim=2, keepdim=True)
-        return sizes.clamp(min=SMALLEST * float(self.size))
+
+def sizes_of(values: Tensor, typical: Tensor) -> Tensor:
+    """‖·‖ of each, (…, 1); one smaller than `SMALLEST` of the typical counts as that."""
+    sizes: Tensor = values.norm(dim=-1, keepdim=True).clamp(min=SMALLEST * float(typical))
+    return sizes
+
+
+def evened(values: Tensor, typical: Tensor) -> Tensor:
+    """Each with a mean square of 1, by `sizes_of`."""
+    even: Tensor = values * (values.shape[-1] ** 0.5 / sizes_of(values, typical))
+    return even
 
 
 def balanced(text: Tensor, subjects: Tensor) -> Tensor:

@@ -27,8 +27,8 @@ class MendNetworkConfig(NetworkConfig):
     normalise: Literal["running", "own"] = Field(
         default="running",
         description="factors before the layers: by mean and deviation of each dimension over all tokens so "
-        "far, as published; or each to a size of its own: gradients of edits differ by a factor of ten in "
-        "length, the change that an edit needs does not",
+        "far, as published; or each to a size of its own: edits' gradients differ in length by far more "
+        "than the changes that they need",
     )
     answer_gradient: bool = Field(
         default=False,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from kedit_lifecycle.editors.learned.gradients import Factors
 from kedit_lifecycle.editors.learned.network import EditText, HyperNetwork
-from kedit_lifecycle.editors.learned.whitening import SMALLEST
+from kedit_lifecycle.editors.learned.whitening import evened
 from kedit_lifecycle.editors.mend.config import MendNetworkConfig
 
 _SMALLEST_DEVIATION = 1e-7
@@ -68,13 +68,10 @@ class RunningNorm(nn.Module):
         self.count.copy_(count)
 
     def of_own_size(self, values: Tensor) -> Tensor:
-        """Values each with a mean square of 1; one below `SMALLEST` of the typical size counts as that."""
+        """Values each with a mean square of 1, but for the very small (`whitening.sizes_of`)."""
         if self.count < 2:
             return values
-        typical = (self.squares.sum() / self.count + self.mean.square().sum()).sqrt()
-        sizes = values.norm(dim=-1, keepdim=True).clamp(min=SMALLEST * float(typical))
-        sized: Tensor = values * (values.shape[-1] ** 0.5 / sizes)
-        return sized
+        return evened(values, (self.squares.sum() / self.count + self.mean.square().sum()).sqrt())
 
     def forward(self, values: Tensor) -> Tensor:
         """Values with mean 0 and deviation 1."""
