@@ -8,6 +8,7 @@ import pytest
 import torch
 from tiny import CORE_FAMILIES, tiny_editable
 from tiny_workbench import requests
+from torch import Tensor
 
 from kedit_lifecycle.blobs import BlobStore
 from kedit_lifecycle.editors import get_editor
@@ -18,7 +19,7 @@ from kedit_lifecycle.editors.learned.reading import edit_gradients, nll
 from kedit_lifecycle.editors.mend import MendConfig, MendNetworkConfig
 from kedit_lifecycle.editors.statistics import open_statistics
 from kedit_lifecycle.models.batching import hidden_states
-from kedit_lifecycle.models.delta import replay
+from kedit_lifecycle.models.delta import WeightDelta, replay
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.tokens import EncodedTarget
 
@@ -104,22 +105,47 @@ def test_an_untrained_mend_is_a_plain_gradient_step(model: EditableModel, tmp_pa
         assert torch.allclose(found, -step, rtol=1e-4, atol=1e-6 * float(step.abs().max()))
 
 
-def test_a_batch_is_the_sum_of_its_edits_and_sees_the_weights_as_they_stand(
-    model: EditableModel, tmp_path: Path
-) -> None:
+def change(model: EditableModel, plan: WeightDelta, place: int) -> Tensor:
+    """The plan's change of the place-th weight it names, dense."""
+    update = plan.updates[place]
+    return replay(torch.zeros_like(model.master(update.tensor)), update)
+
+
+def test_a_batch_is_its_edits_in_a_row(model: EditableModel, tmp_path: Path) -> None:
     editor, config = get_editor("mend"), MendConfig(artefact="untrained", scale=200.0)
     statistics = open_statistics(model, tmp_path / "stats", BlobStore(tmp_path / "blobs"), share=False)
     first, second = requests(2)
+    before = model.masters
     both = editor.plan(model, [first, second], config, statistics=statistics)
-    alone = [editor.plan(model, [one], config, statistics=statistics) for one in (first, second)]
+    assert model.masters == before
+    one = editor.plan(model, [first], config, statistics=statistics)
+    elsewhere = editor.plan(model, [second], config, statistics=statistics)
+    model.apply(one.updates)
+    other = editor.plan(model, [second], config, statistics=statistics)
     for place, update in enumerate(both.updates):
-        zero = torch.zeros_like(model.master(update.tensor))
-        expected = sum((replay(zero, one.updates[place]) for one in alone), zero)
-        assert torch.allclose(replay(zero, update), expected, atol=1e-6 * float(expected.abs().max()))
-        assert update.rank == sum(one.updates[place].rank for one in alone)
-    model.apply(alone[0].updates)
-    later = editor.plan(model, [second], config, statistics=statistics)
-    assert not all(torch.equal(a.left, b.left) for a, b in zip(later.updates, alone[1].updates, strict=True))
+        expected = change(model, one, place) + change(model, other, place)
+        close = 1e-6 * float(expected.abs().max())
+        assert torch.allclose(change(model, both, place), expected, atol=close)
+        assert not torch.allclose(change(model, other, place), change(model, elsewhere, place), atol=close)
+        assert update.rank == one.updates[place].rank + other.updates[place].rank
+
+
+def test_a_further_round_starts_where_the_last_one_ended(model: EditableModel, tmp_path: Path) -> None:
+    editor, once = get_editor("mend"), MendConfig(artefact="untrained", scale=200.0)
+    twice = once.model_copy(update={"rounds": 2, "stop_probability": 0.99})
+    statistics = open_statistics(model, tmp_path / "stats", BlobStore(tmp_path / "blobs"), share=False)
+    some = requests(1)
+    both = editor.plan(model, some, twice, statistics=statistics)
+    first = editor.plan(model, some, once, statistics=statistics)
+    reached = twice.model_copy(update={"stop_probability": 1e-9})
+    enough = editor.plan(model, some, reached, statistics=statistics)
+    for one, other in zip(first.updates, enough.updates, strict=True):
+        assert torch.equal(one.left, other.left)
+    model.apply(first.updates)
+    second = editor.plan(model, some, once, statistics=statistics)
+    for place in range(len(both.updates)):
+        expected = change(model, first, place) + change(model, second, place)
+        assert torch.allclose(change(model, both, place), expected, atol=1e-6 * float(expected.abs().max()))
 
 
 def test_the_gradient_of_repeated_rows_is_the_same_bits_each_time() -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from tiny import tiny_editable
 from tiny_workbench import requests
+from torch import Tensor
 
 from kedit_lifecycle.blobs import BlobStore
 from kedit_lifecycle.editors.learned.artefact import LearnedArtefact, TrainedShelf, load_for
@@ -19,7 +20,15 @@ from kedit_lifecycle.editors.learned.curve import curve_table
 from kedit_lifecycle.editors.learned.editor import merged_update
 from kedit_lifecycle.editors.learned.examples import Example, Examples, make_examples, overlap
 from kedit_lifecycle.editors.learned.network import subject_tokens
-from kedit_lifecycle.editors.learned.reading import Row, edit_gradients, edited_logprobs
+from kedit_lifecycle.editors.learned.reading import (
+    Applied,
+    Row,
+    batch_updates,
+    edit_gradients,
+    edited_logprobs,
+    further_updates,
+    nll,
+)
 from kedit_lifecycle.editors.learned.settings import TrainingSettings
 from kedit_lifecycle.editors.learned.training import STAGE, Training
 from kedit_lifecycle.editors.learned.unedited import Unedited
@@ -28,6 +37,7 @@ from kedit_lifecycle.editors.mend import Mend, MendConfig
 from kedit_lifecycle.editors.statistics import Statistics, open_statistics
 from kedit_lifecycle.editors.statistics.second_moment import accumulate_second_moments
 from kedit_lifecycle.errors import EditFailedError, ModelError, StoreError, UsageError
+from kedit_lifecycle.models.batching import hidden_states
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.progress import Progress, silent
 from kedit_lifecycle.workbench.editor_training import learned_editor
@@ -420,6 +430,40 @@ def test_rows_of_different_lengths_read_as_they_do_alone(model: EditableModel, e
     torch.testing.assert_close(found, torch.cat(alone))
     unedited = Unedited(model).logprobs([(row.ids, row.read) for row in rows])
     assert not torch.allclose(found, unedited, atol=1e-3)
+
+
+def test_a_further_round_is_made_at_the_model_with_the_updates_of_the_group(
+    model: EditableModel, examples: Examples
+) -> None:
+    what = Mend().trainable(model, {"blocks": 2, "edit_learning_rate": 30.0})
+    what.network.eval()
+    batch = examples.training[:4]
+    first = batch_updates(what.network, model, what.tensors, batch)
+    losses, expected = [0.0] * 4, [dict[str, Tensor]()] * 4
+    for group in ((0, 1), (2, 3)):
+        with model.trial():
+            for place in group:
+                own = {tensor: one.rows(torch.tensor([place])) for tensor, one in first.items()}
+                model.apply([merged_update(model, tensor, [own], 1.0) for tensor in what.tensors])
+            for place in group:
+                target = batch[place].edit.new
+                losses[place] = float(nll(model, hidden_states(model, [target.ids[:-1]]), [target]).detach())
+                again = batch_updates(what.network, model, what.tensors, [batch[place]])
+                expected[place] = {tensor: one.dense()[0].detach() for tensor, one in again.items()}
+    enough = sum(sorted(losses)[1:3]) / 2  # two of them have it
+    both = further_updates(what.network, model, what.tensors, batch, Applied(first, 2), enough)
+    for tensor in what.tensors:
+        rank = first[tensor].left.shape[1]
+        found = both[tensor].dense() - first[tensor].dense()
+        for place, loss in enumerate(losses):
+            wanted = expected[place][tensor] if loss > enough else torch.zeros_like(found[place])
+            torch.testing.assert_close(found[place], wanted, atol=1e-3 * float(wanted.abs().max()), rtol=1e-2)
+        old, new = both[tensor].left[:, :rank], both[tensor].left[:, rank:]
+        rates = [
+            torch.autograd.grad(part.sum(), what.network.rates, retain_graph=True) for part in (old, new)
+        ]
+        assert not rates[0][0].any()
+        assert rates[1][0].any()
 
 
 def test_without_an_own_network_the_one_that_comes_along_for_the_model_edits(

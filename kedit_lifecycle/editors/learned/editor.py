@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,6 +44,18 @@ class LearnedConfig(EditorConfig):
         "beginning of a digest (`kedit train` prints it)",
     )
     scale: float = Field(default=1.0, gt=0, description="the update is multiplied by this")
+    rounds: int = Field(
+        default=1,
+        ge=1,
+        description="updates of one edit at most: the network is asked again, with the gradient at the model "
+        "as its update left it, while the target is less probable than `stop_probability`; 1: as published",
+    )
+    stop_probability: float = Field(
+        default=0.5,
+        gt=0,
+        lt=1,
+        description="a target as probable as this (the geometric mean over its tokens) gets no further round",
+    )
 
 
 ConfigT = TypeVar("ConfigT", bound=LearnedConfig)
@@ -120,31 +133,36 @@ class LearnedEditor(Editor[ConfigT]):
     ) -> WeightDelta:
         """The network's update of each request, from the gradient at the model as it stands.
 
-        Requests of one batch are each given the update they would get alone, and these are added.
+        The requests of one batch are edited one after the other, each at the model with those before it,
+        as they would be in a row. In a later round are those whose target is not probable enough by then.
 
         Raises:
             EditFailedError: naming the requests, if none could be solved.
             ModelError: the artefact was trained for another base model.
         """
         network, tensors = self._network(model, config, statistics)
-        found: dict[int, dict[str, Factors]] = {}
+        examples = [_encoded(model, request) for request in requests]
+        found: list[tuple[int, dict[str, Factors]]] = []
         failures: dict[int, str] = {}
-        for place, request in enumerate(requests):
-            example = _encoded(model, request)
-            update = _update(network, model, tensors, example)
-            if update is not None:
-                found[place] = update
-            else:
-                failures[place] = f"{request.question!r}: its gradient is not finite"
-            progress(self.name, place + 1, len(requests))
-        if not found:
+        with model.trial():
+            steps = [(turn, place) for turn in range(config.rounds) for place in range(len(examples))]
+            for done, (turn, place) in enumerate(steps, start=1):
+                if place not in failures:
+                    enough = -math.log(config.stop_probability) if turn else 0.0
+                    update = _update(network, model, tensors, examples[place], enough)
+                    if update is None:
+                        failures[place] = f"{requests[place].question!r}: its gradient is not finite"
+                    elif update:
+                        found.append((place, update))
+                        if done < len(steps):
+                            model.apply(_merged(model, tensors, [update], config.scale))
+                progress(self.name, done, len(steps))
+        kept = [update for place, update in found if place not in failures]
+        if not kept:
             raise EditFailedError(
                 "; ".join(failures.values()), hint="a model in float16 may need float32; `kedit models check`"
             )
-        updates = tuple(
-            merged_update(model, tensor, list(found.values()), config.scale) for tensor in tensors
-        )
-        return WeightDelta(updates=updates, failures=failures)
+        return WeightDelta(updates=_merged(model, tensors, kept, config.scale), failures=failures)
 
     def _network(
         self, model: EditableModel, config: ConfigT, statistics: Statistics
@@ -204,15 +222,30 @@ def _encoded(model: EditableModel, request: EditRequest) -> Example:
 
 
 def _update(
-    network: HyperNetwork, model: EditableModel, tensors: Sequence[str], example: Example
+    network: HyperNetwork,
+    model: EditableModel,
+    tensors: Sequence[str],
+    example: Example,
+    enough: float,
 ) -> dict[str, Factors] | None:
-    """The update of one request; None where its gradient, or what is made of it, is not finite."""
-    gradients = edit_gradients(model, tensors, [example.edit.new])
+    """The update of one request: none where its target's NLL is below `enough`.
+
+    None where the gradient, or what is made of it, is not finite.
+    """
+    gradients = edit_gradients(model, tensors, [example.edit.new], enough=enough)
     if not _finite(gradients):
         return None
+    if enough and not any(one.left.any() for one in gradients.values()):
+        return {}
     with torch.no_grad():
         update = network.updates([example.text], gradients)
     return update if _finite(update) else None
+
+
+def _merged(
+    model: EditableModel, tensors: Sequence[str], updates: Sequence[Mapping[str, Factors]], scale: float
+) -> tuple[TensorUpdate, ...]:
+    return tuple(merged_update(model, tensor, updates, scale) for tensor in tensors)
 
 
 def _finite(factors: Mapping[str, Factors]) -> bool:

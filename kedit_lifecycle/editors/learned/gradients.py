@@ -57,6 +57,10 @@ class Factors:
         left, right = (part.reshape(-1, size * rank, part.shape[2]) for part in padded)
         return Factors(left, right)
 
+    def beside(self, more: Factors) -> Factors:
+        """The sums of two, row by row: one behind the other, of both ranks together."""
+        return Factors(torch.cat([self.left, more.left], dim=1), torch.cat([self.right, more.right], dim=1))
+
     def dense(self) -> Tensor:
         """The matrices themselves, (rows, d_out, d_in)."""
         return self.left.transpose(1, 2) @ self.right
@@ -102,7 +106,7 @@ def gradient_factors(
     """The gradient of `loss()` for each tensor, by the rows of the one batch that it runs.
 
     `mask` (rows, positions) says which positions are no padding; without one, padding is what the loss
-    does not depend on. The model must be run exactly once.
+    does not depend on. The model must be run exactly once. A constant loss has gradients of 0.
     """
     inputs: dict[str, Tensor] = {}
     probes: dict[str, Tensor] = {}
@@ -118,7 +122,8 @@ def gradient_factors(
                 lambda _, arguments, output, name=tensor: look(name, arguments, output)
             )
             stack.callback(hook.remove)
-        found = torch.autograd.grad(loss(), [probes[tensor] for tensor in tensors])
+        value, outputs = loss(), [probes[tensor] for tensor in tensors]
+        found = torch.autograd.grad(value, outputs) if value.requires_grad else outputs
     kept = torch.ones(()) if mask is None else mask[:, :, None].float()
     return {
         tensor: Factors(delta.detach().float() * kept, inputs[tensor].float() * kept)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -21,15 +23,42 @@ _TOKENS_ON_CPU, _TOKENS_ON_GPU = 320, 16_384  # padded, in one pass: there paddi
 _SUBJECTS_TOGETHER = 64
 
 
+@dataclass(frozen=True)
+class Applied:
+    """Updates in the model, by rows of a batch: of `together` rows in a row they are added."""
+
+    updates: Mapping[str, Factors]
+    together: int = 1
+
+    @contextlib.contextmanager
+    def read_by(self, model: EditableModel, owners: Sequence[int]) -> Iterator[None]:
+        """Inside, the rows of a batch run with the updates of these owners' groups."""
+        places = torch.tensor(owners, device=model.device) // self.together
+        with updated(model, {tensor: one.rows(places) for tensor, one in self._sums.items()}):
+            yield
+
+    @cached_property
+    def _sums(self) -> dict[str, Factors]:
+        return {tensor: update.grouped(self.together) for tensor, update in self.updates.items()}
+
+
 def edit_gradients(
-    model: EditableModel, tensors: Sequence[str], targets: Sequence[EncodedTarget]
+    model: EditableModel,
+    tensors: Sequence[str],
+    targets: Sequence[EncodedTarget],
+    applied: Applied | None = None,
+    enough: float = 0.0,
 ) -> dict[str, Factors]:
-    """The gradient of each row's own mean NLL of its target."""
+    """The gradient of each row's own mean NLL of its target, at the model with what is `applied`.
+
+    A row whose NLL is below `enough` has none.
+    """
     width = max(len(target.ids) - 1 for target in targets)
     parts: dict[str, list[Factors]] = {tensor: [] for tensor in tensors}
     order: list[int] = []
     for chosen in _alike(model, [len(target.ids) for target in targets]):
-        found = _gradients_together(model, tensors, [targets[place] for place in chosen])
+        with applied.read_by(model, chosen) if applied else contextlib.nullcontext():
+            found = _gradients_together(model, tensors, [targets[place] for place in chosen], enough)
         for tensor, one in found.items():
             parts[tensor].append(one.widened(width))
         order += chosen
@@ -53,14 +82,16 @@ def subject_moments(
 
 
 def _gradients_together(
-    model: EditableModel, tensors: Sequence[str], targets: Sequence[EncodedTarget]
+    model: EditableModel, tensors: Sequence[str], targets: Sequence[EncodedTarget], enough: float
 ) -> dict[str, Factors]:
     rows = [target.ids[:-1] for target in targets]
     width = max(len(row) for row in rows)
     mask = torch.tensor([[place < len(row) for place in range(width)] for row in rows])
 
     def loss() -> Tensor:
-        return nll(model, hidden_states(model, rows), targets).sum()
+        losses = nll(model, hidden_states(model, rows), targets)
+        lacking = bool((losses >= enough).any())
+        return losses.clamp(min=enough).sum() if lacking else losses.detach().sum()
 
     return gradient_factors(model, tensors, loss, mask.to(model.device))
 
@@ -113,11 +144,10 @@ def edited_logprobs(
 
     Each runs with its owner's update; with `together`, of so many owners in a row the updates are added.
     """
-    summed = {tensor: update.grouped(together) for tensor, update in updates.items()}
+    applied = Applied(updates, together)
     states: dict[int, Tensor] = {}
     for chosen in _alike(model, [len(row.ids) for row in rows]):
-        owner = torch.tensor([rows[place].owner for place in chosen], device=model.device) // together
-        with updated(model, {tensor: update.rows(owner) for tensor, update in summed.items()}):
+        with applied.read_by(model, [rows[place].owner for place in chosen]):
             hidden = hidden_states(model, [rows[place].ids for place in chosen])
         for row, place in enumerate(chosen):
             states[place] = hidden[row, list(rows[place].read)]
@@ -141,6 +171,30 @@ def batch_updates(
     if network.training:  # what is held out for validation is no statistic of training
         network.learn_sizes(texts, gradients)
     return network.updates(texts, gradients)
+
+
+def further_updates(
+    network: HyperNetwork,
+    model: EditableModel,
+    tensors: Sequence[str],
+    batch: Sequence[Example],
+    applied: Applied,
+    enough: float,
+) -> dict[str, Factors]:
+    """What is applied, and beside it what the network makes of the gradient at the model with that in it.
+
+    An example whose answer has an NLL below `enough` by now gets nothing more. No gradient of training
+    goes through what was applied.
+    """
+    gradients = edit_gradients(model, tensors, [one.edit.new for one in batch], applied, enough)
+    made = network.updates([one.text for one in batch], gradients)
+    lacking = gradients[tensors[0]].left.ne(0).flatten(1).any(dim=1)[:, None, None]
+    return {
+        tensor: Factors(one.left.detach(), one.right.detach()).beside(
+            Factors(made[tensor].left * lacking, made[tensor].right)
+        )
+        for tensor, one in applied.updates.items()
+    }
 
 
 def step_losses(

@@ -99,6 +99,12 @@ class TrainingSettings(BaseModel):
         description="edits that stand in one model, at most: each pass draws 1, 2, 4 … up to so many, and "
         "what it reads is read with all of a group's updates added, as after a batch or a sequence",
     )
+    rounds: int = Field(
+        default=1,
+        ge=1,
+        description="updates of one edit, at most: each pass draws 1 to so many, each but the first from the "
+        "gradient at the model as those before it, and the rest of the group's, left it",
+    )
     enough: float = Field(
         default=0.0,
         ge=0,

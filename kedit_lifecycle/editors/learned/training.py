@@ -27,8 +27,10 @@ from kedit_lifecycle.editors.learned.examples import Example, Examples
 from kedit_lifecycle.editors.learned.gradients import Factors
 from kedit_lifecycle.editors.learned.network import HyperNetwork
 from kedit_lifecycle.editors.learned.reading import (
+    Applied,
     batch_updates,
     edit_gradients,
+    further_updates,
     preferences,
     step_losses,
     subject_moments,
@@ -148,6 +150,20 @@ class Training:
         powers = self._settings.together.bit_length()
         return 1 << random.Random(f"together:{self._settings.seed}:{place}").randrange(powers)
 
+    def _rounds(self, place: int) -> int:
+        """So many updates of each edit: 1 to as many as are set, as often."""
+        return 1 + random.Random(f"rounds:{self._settings.seed}:{place}").randrange(self._settings.rounds)
+
+    def _updates(self, batch: Sequence[Example], together: int, rounds: int) -> dict[str, Factors]:
+        network, model, tensors = self._network, self._model, self._what.tensors
+        with torch.set_grad_enabled(torch.is_grad_enabled() and rounds == 1):
+            found = batch_updates(network, model, tensors, batch)
+        for done in range(1, rounds):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and done == rounds - 1):
+                applied = Applied(found, together)
+                found = further_updates(network, model, tensors, batch, applied, self._settings.enough)
+        return found
+
     def _one_step(self) -> None:
         settings, standing = self._settings, self._standing
         loss, kl, answers = 0.0, 0.0, 0.0
@@ -156,7 +172,8 @@ class Training:
             place = standing.step * settings.accumulate + part
             batch = self._batch(place)
             with self._accelerator.autocast():
-                updates = batch_updates(self._network, self._model, self._what.tensors, batch)
+                together, rounds = self._together(place), self._rounds(place)
+                updates = self._updates(batch, together, rounds)
                 found = step_losses(
                     self._model,
                     self._unedited,
@@ -167,7 +184,7 @@ class Training:
                     step=place,
                     enough=settings.enough,
                     kept=settings.keep,
-                    together=self._together(place),
+                    together=together,
                 )
                 objective = self._network.objective(found.nll, found.kl) / settings.accumulate
             self._accelerator.backward(objective)
@@ -240,27 +257,22 @@ class Training:
         chosen = list(examples)[: self._settings.validation_edits]
         self._network.eval()
         try:
-            updates = []
-            for start in range(0, len(chosen), _VALIDATED_TOGETHER):
-                batch = chosen[start : start + _VALIDATED_TOGETHER]
-                made = batch_updates(self._network, self._model, self._what.tensors, batch)
-                updates.append((batch, made))
-            found = self._scores(updates, 1)
+            found = self._scores(chosen, 1)
             if (together := min(self._settings.together, _VALIDATED_TOGETHER)) > 1:
-                grouped = self._scores(updates, together)
+                grouped = self._scores(chosen, together)
                 found |= {f"{name}_together": value for name, value in grouped.items() if name != "loss"}
                 found["loss"] = (found["loss"] + grouped["loss"]) / 2
         finally:
             self._network.train()
         return found
 
-    def _scores(
-        self, updates: Sequence[tuple[Sequence[Example], Mapping[str, Factors]]], together: int
-    ) -> dict[str, float]:
+    def _scores(self, chosen: Sequence[Example], together: int) -> dict[str, float]:
         nll: list[float] = []
         kl: list[float] = []
         pairs: dict[str, list[tuple[float, float]]] = {}
-        for batch, update in updates:
+        for start in range(0, len(chosen), _VALIDATED_TOGETHER):
+            batch = chosen[start : start + _VALIDATED_TOGETHER]
+            update = self._updates(batch, together, self._settings.rounds)
             found = step_losses(
                 self._model, self._unedited, update, self._examples, batch,
                 seed=self._settings.seed, step=0, together=together,
