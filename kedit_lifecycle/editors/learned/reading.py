@@ -90,8 +90,10 @@ def _gradients_together(
 
     def loss() -> Tensor:
         losses = nll(model, hidden_states(model, rows), targets)
-        lacking = bool((losses >= enough).any())
-        return losses.clamp(min=enough).sum() if lacking else losses.detach().sum()
+        reached = losses.detach() < enough  # not so of one that is no number: its gradient is to tell
+        if reached.all():
+            return losses.detach().sum()
+        return torch.where(reached, losses.detach(), losses).sum()
 
     return gradient_factors(model, tensors, loss, mask.to(model.device))
 
