@@ -1,13 +1,14 @@
 """What a learned editor's updates have in common, and what comes of it when several stand in one model.
 
-    python benchmarks/bench_learned_updates.py FOLDER [FOLDER …] [--count 64] [--together 1,4,16]
+    python benchmarks/bench_learned_updates.py FOLDER [FOLDER …] [--count 64] [--together 1,4,16] [--rounds 1]
     python benchmarks/bench_learned_updates.py --keys 4,6,8,10,12 [--whiten 0,64,256]
 
 FOLDER is a trained artefact. For each weight: the share of the mean over edits in the mean square of the
 update's value (left) and key (right), on training facts; then ES, PS, NS and NLL of held-out edits, each
-alone and in groups whose updates are added, all from the unedited model's gradients. `--keys`: how much of
-another subject's key, and of its own in a paraphrase, a key has at some layers: uᵀ C⁻¹ x / uᵀ C⁻¹ u,
-with C of text, and of text and other subjects.
+alone and in groups whose updates are added, from the unedited model's gradients; with `--rounds`, those whose
+target is not probable by then get another, from the gradients at the model with their group's updates.
+`--keys`: how much of another subject's key, and of its own in a paraphrase, a key has at some layers:
+uᵀ C⁻¹ x / uᵀ C⁻¹ u, with C of text, and of text and other subjects.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ from kedit_lifecycle.editors.learned.examples import Example, encode_example, ma
 from kedit_lifecycle.editors.learned.gradients import Factors
 from kedit_lifecycle.editors.learned.network import HyperNetwork, subject_tokens
 from kedit_lifecycle.editors.learned.reading import (
-    batch_updates,
     edit_gradients,
     preferences,
     subject_moments,
+    updates_in_rounds,
 )
 from kedit_lifecycle.editors.learned.whitening import Whitening, balanced
 from kedit_lifecycle.editors.statistics.second_moment import accumulate_second_moments
@@ -39,6 +40,8 @@ from kedit_lifecycle.models.sources import DEFAULT_MODEL, load_model
 from kedit_lifecycle.workbench.editor_training import learned_editor
 
 BATCH = 16
+ENOUGH = 0.7
+"""NLL of a target that gets no further round: about the editors' stop_probability of one half."""
 
 
 def network_of(model: EditableModel, artefact: LearnedArtefact) -> HyperNetwork:
@@ -56,16 +59,31 @@ def common(values: Tensor) -> float:
 
 
 def updates_of(
-    model: EditableModel, network: HyperNetwork, tensors: Sequence[str], examples: Sequence[Example]
+    model: EditableModel,
+    network: HyperNetwork,
+    tensors: Sequence[str],
+    examples: Sequence[Example],
+    together: int = 1,
+    rounds: int = 1,
 ) -> list[dict[str, Factors]]:
     with torch.no_grad():
         return [
-            batch_updates(network, model, tensors, examples[start : start + BATCH])
+            updates_in_rounds(
+                network,
+                model,
+                tensors,
+                examples[start : start + BATCH],
+                rounds=rounds,
+                together=together,
+                enough=ENOUGH,
+            )
             for start in range(0, len(examples), BATCH)
         ]
 
 
-def in_common(model: EditableModel, artefact: LearnedArtefact, count: int, sizes: Sequence[int]) -> None:
+def in_common(
+    model: EditableModel, artefact: LearnedArtefact, count: int, sizes: Sequence[int], rounds: int
+) -> None:
     if artefact.recipe["settings"]["tokens"] != "subject":
         raise SystemExit("what updates have in common is compared at one token of each: tokens=subject")
     network, tensors = network_of(model, artefact), tuple(artefact.recipe["tensors"])
@@ -76,8 +94,8 @@ def in_common(model: EditableModel, artefact: LearnedArtefact, count: int, sizes
         right = torch.cat([batch[tensor].right for batch in found])
         print(f"  {tensor}: in common, of the value {common(left):.3f}, of the key {common(right):.3f}")
     held = [encode_example(model, one) for one in counterfact_held_out()[:count]]
-    made = updates_of(model, network, tensors, held)
     for size in sizes:
+        made = updates_of(model, network, tensors, held, size, rounds)
         pairs: dict[str, list[tuple[float, float]]] = {"edit": [], "paraphrase": [], "neighbor": []}
         for place, updates in enumerate(made):
             batch = held[place * BATCH : (place + 1) * BATCH]
@@ -146,6 +164,7 @@ def main() -> None:
     parser.add_argument("artefacts", type=Path, nargs="*")
     parser.add_argument("--count", type=int, default=64, help="facts of each kind")
     parser.add_argument("--together", default="1,4,16")
+    parser.add_argument("--rounds", type=int, default=1, help="updates of an edit at most")
     parser.add_argument("--keys", default="", help="layers")
     parser.add_argument("--whiten", default="0,64,256")
     parser.add_argument("--model", default=DEFAULT_MODEL)
@@ -156,7 +175,8 @@ def main() -> None:
     for place in arguments.artefacts:
         artefact = LearnedArtefact.load(place)
         print(f"{artefact.recipe['method']} {artefact.digest[:8]}")
-        in_common(model, artefact, arguments.count, [int(size) for size in arguments.together.split(",")])
+        sizes = [int(size) for size in arguments.together.split(",")]
+        in_common(model, artefact, arguments.count, sizes, arguments.rounds)
     if arguments.keys:
         layers = [int(layer) for layer in arguments.keys.split(",")]
         keys(model, layers, [int(rank) for rank in arguments.whiten.split(",")], arguments.count)

@@ -199,6 +199,26 @@ def further_updates(
     }
 
 
+def updates_in_rounds(
+    network: HyperNetwork,
+    model: EditableModel,
+    tensors: Sequence[str],
+    batch: Sequence[Example],
+    *,
+    rounds: int,
+    together: int = 1,
+    enough: float = 0.0,
+) -> dict[str, Factors]:
+    """`batch_updates`, then so many `further_updates`, with those of `together` examples in one model."""
+    wanted = torch.is_grad_enabled()
+    with torch.set_grad_enabled(wanted and rounds == 1):
+        found = batch_updates(network, model, tensors, batch)
+    for done in range(2, rounds + 1):
+        with torch.set_grad_enabled(wanted and done == rounds):
+            found = further_updates(network, model, tensors, batch, Applied(found, together), enough)
+    return found
+
+
 def step_losses(
     model: EditableModel,
     unedited: Unedited,

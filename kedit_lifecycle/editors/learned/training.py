@@ -27,13 +27,11 @@ from kedit_lifecycle.editors.learned.examples import Example, Examples
 from kedit_lifecycle.editors.learned.gradients import Factors
 from kedit_lifecycle.editors.learned.network import HyperNetwork
 from kedit_lifecycle.editors.learned.reading import (
-    Applied,
-    batch_updates,
     edit_gradients,
-    further_updates,
     preferences,
     step_losses,
     subject_moments,
+    updates_in_rounds,
 )
 from kedit_lifecycle.editors.learned.settings import TrainingSettings
 from kedit_lifecycle.editors.learned.unedited import Unedited
@@ -155,14 +153,15 @@ class Training:
         return 1 + random.Random(f"rounds:{self._settings.seed}:{place}").randrange(self._settings.rounds)
 
     def _updates(self, batch: Sequence[Example], together: int, rounds: int) -> dict[str, Factors]:
-        network, model, tensors = self._network, self._model, self._what.tensors
-        with torch.set_grad_enabled(torch.is_grad_enabled() and rounds == 1):
-            found = batch_updates(network, model, tensors, batch)
-        for done in range(1, rounds):
-            with torch.set_grad_enabled(torch.is_grad_enabled() and done == rounds - 1):
-                applied = Applied(found, together)
-                found = further_updates(network, model, tensors, batch, applied, self._settings.enough)
-        return found
+        return updates_in_rounds(
+            self._network,
+            self._model,
+            self._what.tensors,
+            batch,
+            rounds=rounds,
+            together=together,
+            enough=self._settings.enough,
+        )
 
     def _one_step(self) -> None:
         settings, standing = self._settings, self._standing
