@@ -126,6 +126,11 @@ class EditableModel:
             self.restore(saved)
             raise
 
+    def try_out(self, updates: Sequence[TensorUpdate]) -> None:
+        """Replay updates that are not to stay, in a `trial`: nothing is said of what they changed."""
+        for update in updates:
+            self._install(update.tensor, replay(self.master(update.tensor), update))
+
     def _apply_one(self, update: TensorUpdate) -> AppliedUpdate:
         master = self.master(update.tensor)
         before = self.fingerprints(update.tensor)

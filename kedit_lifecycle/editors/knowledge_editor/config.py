@@ -50,21 +50,26 @@ PUBLISHED_TRAINING = TrainingSettings(
 )
 """The authors' train_bert_binary_augmented_kilt.py; theirs is RMSprop, the loop's Adam."""
 
+EDITS: Mapping[ModelShape, KnowledgeEditorConfig] = {
+    ("llama", 30, 576): KnowledgeEditorConfig(rounds=3, scale=0.7)
+}
 NETWORKS: Mapping[ModelShape, GateConfig] = {
     ("llama", 30, 576): GateConfig(
         blocks=6,
-        above=16,
+        above=20,
         matrices="output",
         tokens="subject",
-        whiten=64,
+        keys="own",
+        whiten=256,
         lstm_width=128,
         condition_width=256,
-        edit_learning_rate=30.0,
-        margin_start=0.05,
-        margin_end=0.005,
+        edit_learning_rate=100.0,
+        margin_start=0.1,
+        margin_end=0.02,
         multiplier_start=5.0,
         multiplier_rate=1.0,
         multiplier_limit=200.0,
+        validation_keep_weight=5.0,
     ),
 }
 """By model; elsewhere it is as published."""
@@ -72,14 +77,20 @@ NETWORKS: Mapping[ModelShape, GateConfig] = {
 TRAINING_ELSEWHERE = TrainingSettings(learning_rate=1e-3, enough=1.0)
 TRAINING: Mapping[ModelShape, TrainingSettings] = {
     ("llama", 30, 576): TrainingSettings(
-        steps=400,
+        steps=240,
         batch=32,
         learning_rate=1e-3,
-        redraw=0.5,
-        enough=1.0,
-        validate_every=50,
-        validation_edits=64,
-        checkpoint_every=25,
+        decay="cosine",
+        redraw=0.35,
+        foreign=0.1,
+        reword=0.25,
+        together=8,
+        rounds=2,
+        enough=0.3,
+        validate_every=30,
+        validation_edits=48,
+        checkpoint_every=30,
+        mixed_precision="bf16",
     ),
 }
 """By model; how far it gets, and where it was measured, is in benchmarks/README.md."""

@@ -23,6 +23,7 @@ class KnowledgeEditor(LearnedEditor[KnowledgeEditorConfig]):
     config_class = KnowledgeEditorConfig
     published_network = settings_of.PUBLISHED
     published_training = settings_of.PUBLISHED_TRAINING
+    edits = settings_of.EDITS
     networks = settings_of.NETWORKS
     trainings = settings_of.TRAINING
     training_elsewhere = settings_of.TRAINING_ELSEWHERE

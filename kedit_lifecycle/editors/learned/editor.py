@@ -62,10 +62,11 @@ ConfigT = TypeVar("ConfigT", bound=LearnedConfig)
 
 
 class LearnedEditor(Editor[ConfigT]):
-    """One forward and backward pass, then the network: no optimisation. The artefact is not needed again."""
+    """A round is one forward and backward pass, then the network. The artefact is not needed again."""
 
     published_network: ClassVar[NetworkConfig]
     published_training: ClassVar[TrainingSettings]
+    edits: ClassVar[Mapping[ModelShape, LearnedConfig]] = {}
     networks: ClassVar[Mapping[ModelShape, NetworkConfig]] = {}
     trainings: ClassVar[Mapping[ModelShape, TrainingSettings]] = {}
     training_elsewhere: ClassVar[TrainingSettings]
@@ -77,8 +78,11 @@ class LearnedEditor(Editor[ConfigT]):
         """A fresh network for these weights, the same for the same settings; untrained, a gradient step."""
 
     def default_config(self, model: EditableModel) -> ConfigT:
-        """The store's latest network, else the one that comes along for this base model."""
-        return cast("ConfigT", self.config_class())
+        """The store's latest network, else the one that comes along for this base model.
+
+        Rounds and scale are this model's, else as published.
+        """
+        return cast("ConfigT", self.edits.get(_shape(model), self.config_class()))
 
     def training_settings(self, model: EditableModel) -> TrainingSettings:
         """The loop's settings for this model, else a rule."""
@@ -144,18 +148,21 @@ class LearnedEditor(Editor[ConfigT]):
         examples = [_encoded(model, request) for request in requests]
         found: list[tuple[int, dict[str, Factors]]] = []
         failures: dict[int, str] = {}
+        reached: dict[int, int] = {}  # at how many updates a request's target was probable enough
+        steps = [(turn, place) for turn in range(config.rounds) for place in range(len(examples))]
         with model.trial():
-            steps = [(turn, place) for turn in range(config.rounds) for place in range(len(examples))]
             for done, (turn, place) in enumerate(steps, start=1):
-                if place not in failures:
+                if place not in failures and reached.get(place) != len(found):
                     enough = -math.log(config.stop_probability) if turn else 0.0
                     update = _update(network, model, tensors, examples[place], enough)
                     if update is None:
                         failures[place] = f"{requests[place].question!r}: its gradient is not finite"
-                    elif update:
+                    elif not update:
+                        reached[place] = len(found)
+                    else:
                         found.append((place, update))
                         if done < len(steps):
-                            model.apply(_merged(model, tensors, [update], config.scale))
+                            model.try_out(_merged(model, tensors, [update], config.scale))
                 progress(self.name, done, len(steps))
         kept = [update for place, update in found if place not in failures]
         if not kept:

@@ -59,17 +59,22 @@ PUBLISHED_TRAINING = TrainingSettings(
 )
 """The authors' config/alg/mend.yaml and config/config.yaml; their steps are passes, ten to one of these."""
 
+EDITS: Mapping[ModelShape, MendConfig] = {("llama", 30, 576): MendConfig(rounds=2, scale=0.7)}
 NETWORKS: Mapping[ModelShape, MendNetworkConfig] = {
     ("llama", 30, 576): MendNetworkConfig(
         blocks=6,
-        above=16,
+        above=20,
         matrices="output",
         tokens="subject",
-        whiten=64,
-        rank=128,
+        keys="own",
+        whiten=256,
+        rank=256,
         last_layer="linear",
-        edit_learning_rate=0.3,
+        normalise="own",
+        answer_gradient=True,
+        edit_learning_rate=1.0,
         rate_learning_rate=3e-3,
+        edit_weight=0.2,
     ),
 }
 """By model; elsewhere it is as published."""
@@ -77,16 +82,22 @@ NETWORKS: Mapping[ModelShape, MendNetworkConfig] = {
 TRAINING_ELSEWHERE = TrainingSettings(learning_rate=1e-4, clip=100.0, enough=0.3)
 TRAINING: Mapping[ModelShape, TrainingSettings] = {
     ("llama", 30, 576): TrainingSettings(
-        steps=400,
+        steps=360,
         batch=32,
-        learning_rate=5e-4,
+        learning_rate=1e-3,
+        decay="cosine",
         clip=100.0,
         keep=2,
-        redraw=0.5,
-        enough=0.1,
-        validate_every=50,
-        validation_edits=64,
-        checkpoint_every=25,
+        redraw=0.35,
+        foreign=0.1,
+        reword=0.25,
+        together=8,
+        rounds=2,
+        enough=0.3,
+        validate_every=30,
+        validation_edits=48,
+        checkpoint_every=30,
+        mixed_precision="bf16",
     ),
 }
 """By model; how far it gets, and where it was measured, is in benchmarks/README.md."""

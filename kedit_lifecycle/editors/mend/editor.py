@@ -23,6 +23,7 @@ class Mend(LearnedEditor[MendConfig]):
     config_class = MendConfig
     published_network = settings_of.PUBLISHED
     published_training = settings_of.PUBLISHED_TRAINING
+    edits = settings_of.EDITS
     networks = settings_of.NETWORKS
     trainings = settings_of.TRAINING
     training_elsewhere = settings_of.TRAINING_ELSEWHERE
