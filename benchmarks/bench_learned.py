@@ -7,7 +7,8 @@ FOLDER is a trained artefact (`kedit train` prints where it lies). `--train` mak
 and copies it to `--keep`. Held out are 200 CounterFact records and 40 of zsRE (`learned_data`); their
 subjects are in no training. Beside the editors: the unedited model, and raw fine-tuning of the same weights
 (Adam until the target's NLL is below 0.01, at most 25 steps) at the learning rate that has the best S on 24
-records of the training data. The time of an edit is a ratio to one of ROME in the same run.
+records of the training data. The time of an edit is a ratio to one of ROME in the same run. `--sequence`
+makes so many edits in a row, with the editor's defaults and with small steps.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from kedit_lifecycle.workbench.editor_training import train_editor
 LEARNING_RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
 STEPS, ENOUGH = 25, 1e-2
 TIMED = 10
+SMALL_STEPS = {"rounds": 32, "scale": 0.1}
 
 
 @contextlib.contextmanager
@@ -155,7 +157,7 @@ def times(model: EditableModel, artefacts: Sequence[LearnedArtefact], statistics
         print(f"time of one edit, {named(one)}: {own:.3f} s, ROME {rome:.3f} s, ratio {own / rome:.3f}")
 
 
-def sequence(model: str, artefact: LearnedArtefact, count: int) -> None:
+def sequence(model: str, artefact: LearnedArtefact, count: int, settings: Mapping[str, Any]) -> None:
     """At which edit of a run the gate calls the model degrading or worse; it only looks (`observe`)."""
     requests = counterfact_held_out()[:count]
     series = Series(len(requests))
@@ -165,8 +167,9 @@ def sequence(model: str, artefact: LearnedArtefact, count: int) -> None:
     ):
         workbench.statistics.trained.add(artefact)
         method = artefact.recipe["method"]
-        workbench.apply(requests, method=method, policy="observe", on_outcome=series.add)
-    print(f"\n{len(series.ratios)} edits in a row, {named(artefact)}: perplexity {series.ratios[-1]:.3f} ×")
+        workbench.apply(requests, method=method, config=settings, policy="observe", on_outcome=series.add)
+    print(f"\n{len(series.ratios)} edits in a row, {named(artefact)}, {dict(settings) or 'its defaults'}:")
+    print(f"  perplexity {series.ratios[-1]:.3f} ×")
     print(f"  called degrading at {series.first('degrading')}, collapsed at {series.first('collapsed')}")
 
 
@@ -229,7 +232,8 @@ def main() -> None:
         tables(model, artefacts, statistics, arguments.count)
         times(model, artefacts, statistics)
     for one in artefacts if arguments.sequence else []:
-        sequence(arguments.model, one, arguments.sequence)
+        for settings in ({}, SMALL_STEPS):
+            sequence(arguments.model, one, arguments.sequence, settings)
 
 
 if __name__ == "__main__":
