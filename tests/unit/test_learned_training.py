@@ -460,7 +460,8 @@ def test_a_further_round_is_made_at_the_model_with_the_updates_of_the_group(
             torch.testing.assert_close(found[place], wanted, atol=1e-3 * float(wanted.abs().max()), rtol=1e-2)
         old, new = both[tensor].left[:, :rank], both[tensor].left[:, rank:]
         rates = [
-            torch.autograd.grad(part.sum(), what.network.rates, retain_graph=True) for part in (old, new)
+            torch.autograd.grad(part.sum(), what.network.get_parameter("rates"), retain_graph=True)
+            for part in (old, new)
         ]
         assert not rates[0][0].any()
         assert rates[1][0].any()
