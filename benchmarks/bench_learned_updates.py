@@ -94,8 +94,9 @@ def in_common(
         right = torch.cat([batch[tensor].right for batch in found])
         print(f"  {tensor}: in common, of the value {common(left):.3f}, of the key {common(right):.3f}")
     held = [encode_example(model, one) for one in counterfact_held_out()[:count]]
+    alone = updates_of(model, network, tensors, held)
     for size in sizes:
-        made = updates_of(model, network, tensors, held, size, rounds)
+        made = alone if rounds == 1 else updates_of(model, network, tensors, held, size, rounds)
         pairs: dict[str, list[tuple[float, float]]] = {"edit": [], "paraphrase": [], "neighbor": []}
         for place, updates in enumerate(made):
             batch = held[place * BATCH : (place + 1) * BATCH]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from kedit_lifecycle.editors.learned.editor import LearnedConfig, ModelShape
-from kedit_lifecycle.editors.learned.settings import NetworkConfig, TrainingSettings
+from kedit_lifecycle.editors.learned.settings import ON_SMOLLM2_135M, NetworkConfig, TrainingSettings
 
 
 class GateConfig(NetworkConfig):
@@ -76,21 +76,6 @@ NETWORKS: Mapping[ModelShape, GateConfig] = {
 
 TRAINING_ELSEWHERE = TrainingSettings(learning_rate=1e-3, enough=1.0)
 TRAINING: Mapping[ModelShape, TrainingSettings] = {
-    ("llama", 30, 576): TrainingSettings(
-        steps=240,
-        batch=32,
-        learning_rate=1e-3,
-        decay="cosine",
-        redraw=0.35,
-        foreign=0.1,
-        reword=0.25,
-        together=8,
-        rounds=2,
-        enough=0.3,
-        validate_every=30,
-        validation_edits=48,
-        checkpoint_every=30,
-        mixed_precision="bf16",
-    ),
+    ("llama", 30, 576): ON_SMOLLM2_135M.model_copy(update={"steps": 240})
 }
 """By model; how far it gets, and where it was measured, is in benchmarks/README.md."""

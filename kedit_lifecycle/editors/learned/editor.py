@@ -139,6 +139,7 @@ class LearnedEditor(Editor[ConfigT]):
 
         The requests of one batch are edited one after the other, each at the model with those before it,
         as they would be in a row. In a later round are those whose target is not probable enough by then.
+        One that fails is left out of the delta; those after it were planned with what it had got so far.
 
         Raises:
             EditFailedError: naming the requests, if none could be solved.

@@ -129,3 +129,21 @@ class TrainingSettings(BaseModel):
         if self.redraw + self.foreign > 1:
             raise ValueError("redraw and foreign are shares of the same edits: together at most 1")
         return self
+
+
+ON_SMOLLM2_135M = TrainingSettings(
+    batch=32,
+    learning_rate=1e-3,
+    decay="cosine",
+    redraw=0.35,
+    foreign=0.1,
+    reword=0.25,
+    together=8,
+    rounds=2,
+    enough=0.3,
+    validate_every=30,
+    validation_edits=48,
+    checkpoint_every=30,
+    mixed_precision="bf16",
+)
+"""What the trainings on the default model have in common; measured in benchmarks/README.md."""

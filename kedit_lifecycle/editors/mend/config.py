@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from kedit_lifecycle.editors.learned.editor import LearnedConfig, ModelShape
-from kedit_lifecycle.editors.learned.settings import NetworkConfig, TrainingSettings
+from kedit_lifecycle.editors.learned.settings import ON_SMOLLM2_135M, NetworkConfig, TrainingSettings
 
 
 class MendNetworkConfig(NetworkConfig):
@@ -81,23 +81,6 @@ NETWORKS: Mapping[ModelShape, MendNetworkConfig] = {
 
 TRAINING_ELSEWHERE = TrainingSettings(learning_rate=1e-4, clip=100.0, enough=0.3)
 TRAINING: Mapping[ModelShape, TrainingSettings] = {
-    ("llama", 30, 576): TrainingSettings(
-        steps=360,
-        batch=32,
-        learning_rate=1e-3,
-        decay="cosine",
-        clip=100.0,
-        keep=2,
-        redraw=0.35,
-        foreign=0.1,
-        reword=0.25,
-        together=8,
-        rounds=2,
-        enough=0.3,
-        validate_every=30,
-        validation_edits=48,
-        checkpoint_every=30,
-        mixed_precision="bf16",
-    ),
+    ("llama", 30, 576): ON_SMOLLM2_135M.model_copy(update={"steps": 360, "clip": 100.0, "keep": 2})
 }
 """By model; how far it gets, and where it was measured, is in benchmarks/README.md."""
