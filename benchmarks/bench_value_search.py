@@ -99,10 +99,15 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - began, result
 
 
-def matmul_peak() -> float:
-    """FLOP/s of a large float32 product, the best of five."""
-    a = torch.randn(2048, 2048)
-    return float(max(2 * 2048**3 / timed(lambda: a @ a)[0] for _ in range(5)))
+def matmul_peak(device: torch.device | None = None, dtype: torch.dtype = torch.float32) -> float:
+    """FLOP/s of a large product, the best of five."""
+    size = 8192 if device is not None and device.type == "cuda" else 2048
+    a = torch.randn(size, size, device=device, dtype=dtype)
+
+    def product() -> None:
+        (a @ a)[0, 0].item()
+
+    return float(max(2 * size**3 / timed(product)[0] for _ in range(5)))
 
 
 def search_flops(

@@ -111,8 +111,10 @@ def change(model: EditableModel, plan: WeightDelta, place: int) -> Tensor:
     return replay(torch.zeros_like(model.master(update.tensor)), update)
 
 
-def test_a_batch_is_its_edits_in_a_row(model: EditableModel, tmp_path: Path) -> None:
-    editor, config = get_editor("mend"), MendConfig(artefact="untrained", scale=200.0)
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_a_batch_is_its_edits_in_a_row(rounds: int, model: EditableModel, tmp_path: Path) -> None:
+    editor = get_editor("mend")
+    config = MendConfig(artefact="untrained", scale=200.0, rounds=rounds, stop_probability=0.99)
     statistics = open_statistics(model, tmp_path / "stats", BlobStore(tmp_path / "blobs"), share=False)
     first, second = requests(2)
     before = model.masters

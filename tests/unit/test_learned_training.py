@@ -354,7 +354,7 @@ def test_edits_made_together_read_as_in_one_model_with_all_their_updates(
             for owner in range(first, min(first + together, len(rows)))
         ]
         with model.trial():
-            model.apply([merged_update(model, tensor, members, 1.0) for tensor in what.tensors])
+            model.apply([merged_update(model, tensor, members) for tensor in what.tensors])
             expected.append(edited_logprobs(model, {}, [row]))
     torch.testing.assert_close(found, torch.cat(expected), atol=1e-4, rtol=1e-4)
     assert not torch.allclose(found, edited_logprobs(model, updates, rows), atol=1e-3)
@@ -444,7 +444,7 @@ def test_a_further_round_is_made_at_the_model_with_the_updates_of_the_group(
         with model.trial():
             for place in group:
                 own = {tensor: one.rows(torch.tensor([place])) for tensor, one in first.items()}
-                model.apply([merged_update(model, tensor, [own], 1.0) for tensor in what.tensors])
+                model.apply([merged_update(model, tensor, [own]) for tensor in what.tensors])
             for place in group:
                 target = batch[place].edit.new
                 losses[place] = float(nll(model, hidden_states(model, [target.ids[:-1]]), [target]).detach())

@@ -18,7 +18,7 @@ from kedit_lifecycle.editors.learned.artefact import LATEST, LearnedArtefact, lo
 from kedit_lifecycle.editors.learned.examples import Example, encode_example
 from kedit_lifecycle.editors.learned.gradients import Factors, Networked, is_transposed, mlp_weights
 from kedit_lifecycle.editors.learned.network import HyperNetwork
-from kedit_lifecycle.editors.learned.reading import edit_gradients
+from kedit_lifecycle.editors.learned.reading import Applied, edit_gradients
 from kedit_lifecycle.editors.learned.settings import Matrices, NetworkConfig, TrainingSettings
 from kedit_lifecycle.editors.learned.training import Trainable
 from kedit_lifecycle.editors.past_keys import PastKeys
@@ -138,8 +138,7 @@ class LearnedEditor(Editor[ConfigT]):
         """The network's update of each request, from the gradient at the model as it stands.
 
         The requests of one batch are edited one after the other, each at the model with those before it,
-        as they would be in a row. In a later round are those whose target is not probable enough by then.
-        One that fails is left out of the delta; those after it were planned with what it had got so far.
+        as they would be in a row; one that fails is left out, for those after it too.
 
         Raises:
             EditFailedError: naming the requests, if none could be solved.
@@ -147,30 +146,23 @@ class LearnedEditor(Editor[ConfigT]):
         """
         network, tensors = self._network(model, config, statistics)
         examples = [_encoded(model, request) for request in requests]
-        found: list[tuple[int, dict[str, Factors]]] = []
+        kept: list[dict[str, Factors]] = []
         failures: dict[int, str] = {}
-        reached: dict[int, int] = {}  # at how many updates a request's target was probable enough
-        steps = [(turn, place) for turn in range(config.rounds) for place in range(len(examples))]
         with model.trial():
-            for done, (turn, place) in enumerate(steps, start=1):
-                if place not in failures and reached.get(place) != len(found):
-                    enough = -math.log(config.stop_probability) if turn else 0.0
-                    update = _update(network, model, tensors, examples[place], enough)
-                    if update is None:
-                        failures[place] = f"{requests[place].question!r}: its gradient is not finite"
-                    elif not update:
-                        reached[place] = len(found)
-                    else:
-                        found.append((place, update))
-                        if done < len(steps):
-                            model.try_out(_merged(model, tensors, [update], config.scale))
-                progress(self.name, done, len(steps))
-        kept = [update for place, update in found if place not in failures]
+            for place, example in enumerate(examples):
+                update = _update(network, model, tensors, example, config)
+                if update is None:
+                    failures[place] = f"{requests[place].question!r}: its gradient is not finite"
+                else:
+                    kept.append(update)
+                    if place + 1 < len(examples):
+                        model.try_out(_merged(model, tensors, [update]))
+                progress(self.name, place + 1, len(examples))
         if not kept:
             raise EditFailedError(
                 "; ".join(failures.values()), hint="a model in float16 may need float32; `kedit models check`"
             )
-        return WeightDelta(updates=_merged(model, tensors, kept, config.scale), failures=failures)
+        return WeightDelta(updates=_merged(model, tensors, kept), failures=failures)
 
     def _network(
         self, model: EditableModel, config: ConfigT, statistics: Statistics
@@ -234,26 +226,31 @@ def _update(
     model: EditableModel,
     tensors: Sequence[str],
     example: Example,
-    enough: float,
+    config: LearnedConfig,
 ) -> dict[str, Factors] | None:
-    """The update of one request: none where its target's NLL is below `enough`.
+    """The update of one request, of all its rounds; None where it, or a gradient, is not finite.
 
-    None where the gradient, or what is made of it, is not finite.
+    What the earlier rounds found runs beside the weights, which stay as they are.
     """
-    gradients = edit_gradients(model, tensors, [example.edit.new], enough=enough)
-    if not _finite(gradients):
-        return None
-    if enough and not any(one.left.any() for one in gradients.values()):
-        return {}
-    with torch.no_grad():
-        update = network.updates([example.text], gradients)
-    return update if _finite(update) else None
+    found: dict[str, Factors] = {}
+    for _ in range(config.rounds):
+        applied, enough = (Applied(found), -math.log(config.stop_probability)) if found else (None, 0.0)
+        gradients = edit_gradients(model, tensors, [example.edit.new], applied, enough)
+        if not _finite(gradients):
+            return None
+        if found and not any(one.left.any() for one in gradients.values()):
+            break
+        with torch.no_grad():
+            made = network.updates([example.text], gradients)
+        scaled = {tensor: Factors(one.left * config.scale, one.right) for tensor, one in made.items()}
+        found = {tensor: found[tensor].beside(one) for tensor, one in scaled.items()} if found else scaled
+    return found if _finite(found) else None
 
 
 def _merged(
-    model: EditableModel, tensors: Sequence[str], updates: Sequence[Mapping[str, Factors]], scale: float
+    model: EditableModel, tensors: Sequence[str], updates: Sequence[Mapping[str, Factors]]
 ) -> tuple[TensorUpdate, ...]:
-    return tuple(merged_update(model, tensor, updates, scale) for tensor in tensors)
+    return tuple(merged_update(model, tensor, updates) for tensor in tensors)
 
 
 def _finite(factors: Mapping[str, Factors]) -> bool:
@@ -261,11 +258,9 @@ def _finite(factors: Mapping[str, Factors]) -> bool:
     return all(bool(part.isfinite().all()) for part in parts)
 
 
-def merged_update(
-    model: Networked, tensor: str, updates: Sequence[Mapping[str, Factors]], scale: float
-) -> TensorUpdate:
+def merged_update(model: Networked, tensor: str, updates: Sequence[Mapping[str, Factors]]) -> TensorUpdate:
     """The requests' factors behind each other, as the weight is kept; steps that are 0 are left out."""
-    left = torch.cat([one[tensor].left[0] for one in updates]) * scale
+    left = torch.cat([one[tensor].left[0] for one in updates])
     right = torch.cat([one[tensor].right[0] for one in updates])
     kept = left.abs().amax(dim=1).gt(0) & right.abs().amax(dim=1).gt(0)
     first, second = _plain(left[kept]), _plain(right[kept])

@@ -31,24 +31,37 @@ def accumulate_second_moments(
 ) -> dict[int, Tensor]:
     """Mean of k kᵀ over the first `tokens` tokens, per layer (d_ff, d_ff) float32; one pass for all layers.
 
-    Sums are kept in float64.
+    Sums are kept in float64: on the model's device where there is room for them, else on the CPU, with
+    the same result.
 
     Raises:
         UsageError: if the text has no tokens.
     """
-    sums = {layer: torch.zeros(key_width(model, layer), key_width(model, layer), dtype=torch.float64)
-            for layer in layers}  # fmt: skip
+    widths = {layer: key_width(model, layer) for layer in layers}
+    place = _room_for_sums(model.device, widths.values())
+    sums = {
+        layer: torch.zeros(width, width, dtype=torch.float64, device=place) for layer, width in widths.items()
+    }
     seen = 0
     for batch in _batches(sequences, tokens):
         input_ids, mask = pad_batch(batch, model.pad_id, model.device)
         for layer, keys in _keys(model, layers, input_ids, mask).items():
             real = keys[mask.bool()].float()  # (tokens, d_ff)
-            sums[layer] += (real.T @ real).cpu().double()
+            sums[layer] += (real.T @ real).to(place).double()
         seen += int(mask.sum())
         progress("key covariance", min(seen, tokens), tokens)
     if not seen:
         raise UsageError("the text for the key covariance is empty")
-    return {layer: (total / seen).float() for layer, total in sums.items()}
+    return {layer: (total / seen).float().cpu() for layer, total in sums.items()}
+
+
+def _room_for_sums(device: torch.device, widths: Iterable[int]) -> torch.device:
+    """The device, if float64 sums of these widths leave half of its free memory free."""
+    if device.type != "cuda":
+        return torch.device("cpu")
+    free, _ = torch.cuda.mem_get_info(device)
+    needed = 8 * sum(width**2 for width in widths)
+    return device if 2 * needed < free else torch.device("cpu")
 
 
 def _batches(sequences: Iterable[Sequence[int]], tokens: int) -> Iterator[list[Sequence[int]]]:

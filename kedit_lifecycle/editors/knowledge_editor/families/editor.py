@@ -138,7 +138,7 @@ class FamilyEditor:
         """
         with torch.no_grad():
             found = self._updates([fact])
-        updates = [merged_update(self.family, tensor, [found], 1.0) for tensor in self.tensors]
+        updates = [merged_update(self.family, tensor, [found]) for tensor in self.tensors]
         if not all(bool(torch.isfinite(update.left).all()) for update in updates):
             raise EditFailedError(f"the gradient of {fact.text!r} is not finite")
         return updates
