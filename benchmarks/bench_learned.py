@@ -213,7 +213,7 @@ def main() -> None:
     parser.add_argument("--train", metavar="METHOD")
     parser.add_argument("--world-facts", action="store_true", help="train on the built-in facts too")
     parser.add_argument("--keep", type=Path, default=Path("trained"))
-    parser.add_argument("--count", type=int, default=None, help="records of each set")
+    parser.add_argument("--count", type=int, default=None, help="records of each set; 0: no tables")
     parser.add_argument("--sequence", type=int, default=0, help="edits in a row, judged by the gate")
     parser.add_argument("--model", default=DEFAULT_MODEL)
     arguments = parser.parse_args()
@@ -229,7 +229,8 @@ def main() -> None:
         statistics = statistics_in(model, folder)
         for one in artefacts:
             statistics.trained.add(one)
-        tables(model, artefacts, statistics, arguments.count)
+        if arguments.count != 0:
+            tables(model, artefacts, statistics, arguments.count)
         times(model, artefacts, statistics)
     for one in artefacts if arguments.sequence else []:
         for settings in ({}, SMALL_STEPS):

@@ -15,31 +15,10 @@ import torch
 from torch import Tensor, nn
 from transformers.cache_utils import Cache, DynamicCache
 
+from kedit_lifecycle.editors.locate.frozen_prefix import ARGUMENT, PrefixCache, attending, can_attend
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.partial_run import call_by_name, first_output, stopped_early
 from kedit_lifecycle.models.tokens import pad_batch
-
-
-class _PrefixCache(Cache):
-    """Keys and values of the untouched prefix; hands them out before the suffix's and keeps nothing."""
-
-    def __init__(self, prefix: dict[int, tuple[Tensor, Tensor]]) -> None:
-        super().__init__(layers=[])
-        self._prefix = prefix
-
-    def update(
-        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
-    ) -> tuple[Tensor, Tensor]:
-        """(batch, heads, prefix + suffix, head width) for this layer."""
-        keys, values = self._prefix[layer_idx]
-        return torch.cat([keys, key_states], dim=2), torch.cat([values, value_states], dim=2)
-
-    def narrow(self, rows: Tensor, slots: Tensor) -> None:
-        """Keep only these rows of the batch, and these positions."""
-        self._prefix = {
-            layer: (keys[rows][:, :, slots], values[rows][:, :, slots])
-            for layer, (keys, values) in self._prefix.items()
-        }
 
 
 class SuffixForward:
@@ -84,7 +63,9 @@ class SuffixForward:
         self.stream = self._suffix(self._full["stream"])
         self.final = self._suffix(self._full["final"])
         self._seen = _seen_slots(heads, head_width, begin)
-        self._prefix = _PrefixCache(self._prefix_states(cache, layer, self._seen.shape[1]))
+        self._prefix = PrefixCache(
+            self._prefix_states(cache, layer, self._seen.shape[1]), attended=can_attend(model.network)
+        )
         self._calls = [self._on_suffix(call) for call in self._calls]
         self._full.clear()
         self.narrow(rows)
@@ -186,13 +167,16 @@ class SuffixForward:
                 kept[name] = self._suffix(value)
             elif name == "position_embeddings" and value is not None:
                 kept[name] = tuple(self._suffix(part) for part in value)
+        if can_attend(self._model.network):
+            kept[ARGUMENT] = self._prefix
         return kept
 
     def run(self, stream: Tensor) -> Tensor:
         """Final-normed hidden states (batch, suffix, d_model) for another stream behind the layer."""
         hidden = stream
-        for module, call in zip(self._upper, self._calls, strict=True):
-            hidden = first_output(module(hidden_states=hidden, **call))
+        with attending(self._model.network):
+            for module, call in zip(self._upper, self._calls, strict=True):
+                hidden = first_output(module(hidden_states=hidden, **call))
         norm = self._model.network.get_submodule(self._model.architecture.final_norm)
         final: Tensor = norm(hidden)
         return final
