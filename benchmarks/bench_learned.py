@@ -113,10 +113,10 @@ def best_rate(model: EditableModel, tensors: Sequence[str]) -> float:
 
 
 def seconds_of_an_edit(
-    model: EditableModel, name: str, settings: dict[str, Any], statistics: Statistics
+    name: str, settings: dict[str, Any], statistics: Statistics, requests: Sequence[EditRequest]
 ) -> float:
     """Median of planning an edit, once everything that is kept is there."""
-    editor, requests = get_editor(name), counterfact_held_out()[:TIMED]
+    editor, model = get_editor(name), statistics.model
     config = editor.default_config(model).model_copy(update=settings)
     editor.plan(model, requests[:1], config, statistics=statistics)
     taken = []
@@ -149,11 +149,12 @@ def tables(
             print(raw.row(f"raw fine-tuning, {rate:g}", base), flush=True)
 
 
-def times(model: EditableModel, artefacts: Sequence[LearnedArtefact], statistics: Statistics) -> None:
+def times(artefacts: Sequence[LearnedArtefact], statistics: Statistics) -> None:
     """The time of an edit, as a ratio to ROME's."""
-    rome = seconds_of_an_edit(model, "rome", {}, statistics)
+    some = counterfact_held_out()[:TIMED]
+    rome = seconds_of_an_edit("rome", {}, statistics, some)
     for one in artefacts:
-        own = seconds_of_an_edit(model, one.recipe["method"], {"artefact": one.digest}, statistics)
+        own = seconds_of_an_edit(one.recipe["method"], {"artefact": one.digest}, statistics, some)
         print(f"time of one edit, {named(one)}: {own:.3f} s, ROME {rome:.3f} s, ratio {own / rome:.3f}")
 
 
@@ -231,7 +232,7 @@ def main() -> None:
             statistics.trained.add(one)
         if arguments.count != 0:
             tables(model, artefacts, statistics, arguments.count)
-        times(model, artefacts, statistics)
+        times(artefacts, statistics)
     for one in artefacts if arguments.sequence else []:
         for settings in ({}, SMALL_STEPS):
             sequence(arguments.model, one, arguments.sequence, settings)

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench_learned import seconds_of_an_edit
 from learned_data import counterfact_held_out, training_facts, zsre_held_out
 from single_edits import HEADING, edit_each_alone, reading_text, statistics_in, unedited_row
 
@@ -65,16 +65,6 @@ def in_a_row(
     return cells
 
 
-def seconds(editor: Editor[Any], config: EditorConfig, statistics: Statistics, some: Sequence[Any]) -> float:
-    """Mean time of planning an edit, once everything that is kept is there."""
-    model = statistics.model
-    editor.plan(model, some[:1], config, statistics=statistics)
-    began = time.perf_counter()
-    for request in some:
-        editor.plan(model, [request], config, statistics=statistics)
-    return (time.perf_counter() - began) / len(some)
-
-
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(
@@ -95,9 +85,9 @@ def main() -> None:
         statistics = statistics_in(model, folder)
         if arguments.artefact:
             statistics.trained.add(LearnedArtefact.load(arguments.artefact))
-        editor, rome = get_editor(arguments.method), get_editor("rome")
+        editor = get_editor(arguments.method)
         timed = requests[: arguments.timed]
-        pace = seconds(rome, rome.default_config(model), statistics, timed) if timed else 0.0
+        pace = seconds_of_an_edit("rome", {}, statistics, timed) if timed else 0.0
         print(f"{len(requests)} validation facts, each alone\n{HEADING}", flush=True)
         print(unedited_row(model, requests).row("unedited", base), flush=True)
         pairs = [pair.split(":") for pair in arguments.tried.split(",")]
@@ -106,7 +96,10 @@ def main() -> None:
             config = editor.default_config(model).model_copy(update=settings)
             name = f"rounds {rounds}, scale {scale}"
             table = edit_each_alone(model, editor, config, statistics, requests, text, generate=False)
-            share = f"{seconds(editor, config, statistics, timed) / pace:8.3f} of ROME" if timed else ""
+            share = ""
+            if timed:
+                own = seconds_of_an_edit(arguments.method, settings, statistics, timed)
+                share = f"{own / pace:8.3f} of ROME"
             print(table.row(name, base) + share, flush=True)
             for cell in in_a_row(model, editor, config, statistics, requests, counts, text) if counts else []:
                 print(f"  in a row, {cell}", flush=True)

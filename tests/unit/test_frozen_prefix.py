@@ -8,7 +8,7 @@ from tiny import CORE_FAMILIES, WIDTH, tiny_editable
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from kedit_lifecycle.editors.locate.frozen_prefix import attend, attending, can_attend
+from kedit_lifecycle.editors.locate.frozen_prefix import PrefixCache, attend, attending, can_attend
 from kedit_lifecycle.editors.locate.suffix_forward import SuffixForward
 
 pytestmark = pytest.mark.unit
@@ -81,7 +81,7 @@ def test_a_model_attends_as_before_after_an_error() -> None:
     network = tiny_editable("llama", torch.float32).network
 
     def broken() -> None:
-        with attending(network):
+        with attending(network, PrefixCache({}, network)):
             assert not can_attend(network)
             raise KeyError
 

@@ -23,19 +23,20 @@ _NAME = "kedit_frozen_prefix"
 class PrefixCache(Cache):
     """Keys and values of the untouched prefix, (batch, key heads, prefix, head width), by layer.
 
-    `attended`: the attention asks for them itself; otherwise `update` puts them before the suffix's.
+    Attributes:
+        attended: the attention asks for them itself; otherwise `update` puts them before the suffix's.
     """
 
-    def __init__(self, prefix: dict[int, tuple[Tensor, Tensor]], *, attended: bool) -> None:
+    def __init__(self, prefix: dict[int, tuple[Tensor, Tensor]], network: Any) -> None:
         super().__init__(layers=[])
         self._prefix = prefix
-        self._attended = attended
+        self.attended = can_attend(network)
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
         """What the layer attends to; nothing is kept."""
-        if self._attended:
+        if self.attended:
             return key_states, value_states
         keys, values = self.of(layer_idx)
         return torch.cat([keys, key_states], dim=2), torch.cat([values, value_states], dim=2)
@@ -58,12 +59,12 @@ def can_attend(network: Any) -> bool:
 
 
 @contextlib.contextmanager
-def attending(network: Any) -> Iterator[None]:
-    """Inside, the layers attend to the `PrefixCache` that their calls carry, where they can."""
-    config = network.config
-    if not can_attend(network):
+def attending(network: Any, prefix: PrefixCache) -> Iterator[None]:
+    """Inside, the layers attend to the `PrefixCache` that their calls carry, if it is one for that."""
+    if not prefix.attended:
         yield
         return
+    config = network.config
     before = config._attn_implementation
     config._attn_implementation = _NAME
     try:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers.cache_utils import Cache, DynamicCache
 
-from kedit_lifecycle.editors.locate.frozen_prefix import ARGUMENT, PrefixCache, attending, can_attend
+from kedit_lifecycle.editors.locate.frozen_prefix import ARGUMENT, PrefixCache, attending
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.partial_run import call_by_name, first_output, stopped_early
 from kedit_lifecycle.models.tokens import pad_batch
@@ -63,9 +63,7 @@ class SuffixForward:
         self.stream = self._suffix(self._full["stream"])
         self.final = self._suffix(self._full["final"])
         self._seen = _seen_slots(heads, head_width, begin)
-        self._prefix = PrefixCache(
-            self._prefix_states(cache, layer, self._seen.shape[1]), attended=can_attend(model.network)
-        )
+        self._prefix = PrefixCache(self._prefix_states(cache, layer, self._seen.shape[1]), model.network)
         self._calls = [self._on_suffix(call) for call in self._calls]
         self._full.clear()
         self.narrow(rows)
@@ -167,14 +165,14 @@ class SuffixForward:
                 kept[name] = self._suffix(value)
             elif name == "position_embeddings" and value is not None:
                 kept[name] = tuple(self._suffix(part) for part in value)
-        if can_attend(self._model.network):
+        if self._prefix.attended:
             kept[ARGUMENT] = self._prefix
         return kept
 
     def run(self, stream: Tensor) -> Tensor:
         """Final-normed hidden states (batch, suffix, d_model) for another stream behind the layer."""
         hidden = stream
-        with attending(self._model.network):
+        with attending(self._model.network, self._prefix):
             for module, call in zip(self._upper, self._calls, strict=True):
                 hidden = first_output(module(hidden_states=hidden, **call))
         norm = self._model.network.get_submodule(self._model.architecture.final_norm)
