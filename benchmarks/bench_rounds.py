@@ -1,11 +1,11 @@
 """How many rounds a learned editor takes, and how large: single edits, and the same facts in a row.
 
-    python benchmarks/bench_rounds.py [--method mend] [--try 2:0.7,3:0.7,32:0.1] [--count 60] [--row 10,30,60]
+    python benchmarks/bench_rounds.py [--method mend] [--try 2:0.7,3:0.7:0.02] [--count 60] [--row 10,30,60]
 
 The facts are those that the default training held out for its own validation: none was trained on, and no
-record of the evaluation is among them, so that defaults may be chosen by them. Each ROUNDS:SCALE makes a
-row of the table, where each fact is edited alone (with its time as a ratio to ROME's in the same run), and
-with `--row` more of them, after so many facts in one model.
+record of the evaluation is among them, so that defaults may be chosen by them. Each ROUNDS:SCALE, or
+ROUNDS:SCALE:TRUSTED, makes a row of the table, where each fact is edited alone (with its mean time as a
+ratio to ROME's in the same run), and with `--row` more of them, after so many facts in one model.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import argparse
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
-from bench_learned import seconds_of_an_edit
+from bench_learned import seconds_of_edits
 from learned_data import counterfact_held_out, training_facts, zsre_held_out
 from single_edits import HEADING, edit_each_alone, reading_text, statistics_in, unedited_row
 
@@ -87,18 +88,19 @@ def main() -> None:
             statistics.trained.add(LearnedArtefact.load(arguments.artefact))
         editor = get_editor(arguments.method)
         timed = requests[: arguments.timed]
-        pace = seconds_of_an_edit("rome", {}, statistics, timed) if timed else 0.0
+        pace = mean(seconds_of_edits("rome", {}, statistics, timed)) if timed else 0.0
         print(f"{len(requests)} validation facts, each alone\n{HEADING}", flush=True)
         print(unedited_row(model, requests).row("unedited", base), flush=True)
-        pairs = [pair.split(":") for pair in arguments.tried.split(",")]
-        for rounds, scale in pairs:
-            settings = {"rounds": int(rounds), "scale": float(scale)}
+        for tried in arguments.tried.split(","):
+            rounds, scale, *trusted = tried.split(":")
+            settings: dict[str, Any] = {"rounds": int(rounds), "scale": float(scale)}
+            settings["trusted_probability"] = float(trusted[0]) if trusted else None
             config = editor.default_config(model).model_copy(update=settings)
-            name = f"rounds {rounds}, scale {scale}"
+            name = f"rounds {rounds}, scale {scale}" + "".join(f", trusted {one}" for one in trusted)
             table = edit_each_alone(model, editor, config, statistics, requests, text, generate=False)
             share = ""
             if timed:
-                own = seconds_of_an_edit(arguments.method, settings, statistics, timed)
+                own = mean(seconds_of_edits(arguments.method, settings, statistics, timed))
                 share = f"{own / pace:8.3f} of ROME"
             print(table.row(name, base) + share, flush=True)
             for cell in in_a_row(model, editor, config, statistics, requests, counts, text) if counts else []:

@@ -150,6 +150,27 @@ def test_a_further_round_starts_where_the_last_one_ended(model: EditableModel, t
         assert torch.allclose(change(model, both, place), expected, atol=1e-6 * float(expected.abs().max()))
 
 
+def test_a_further_round_that_begins_well_is_the_last(model: EditableModel, tmp_path: Path) -> None:
+    editor = get_editor("mend")
+    asked = MendConfig(artefact="untrained", scale=200.0, rounds=3, stop_probability=0.99)
+    statistics = open_statistics(model, tmp_path / "stats", BlobStore(tmp_path / "blobs"), share=False)
+    some = requests(1)
+    target = encode_example(model, some[0]).edit.new
+
+    def ranks(**settings: float | None) -> list[int]:
+        config = asked.model_copy(update=settings)
+        return [one.rank for one in editor.plan(model, some, config, statistics=statistics).updates]
+
+    first = editor.plan(model, some, asked.model_copy(update={"rounds": 1}), statistics=statistics)
+    with model.trial():
+        model.apply(first.updates)
+        between = float((-nll(model, hidden_states(model, [target.ids[:-1]]), [target])).exp())
+    once = [one.rank for one in first.updates]
+    assert ranks(trusted_probability=None) == [3 * rank for rank in once]
+    assert ranks(trusted_probability=between * 1.01) == [3 * rank for rank in once]
+    assert ranks(trusted_probability=between * 0.99) == [2 * rank for rank in once]  # and not the first
+
+
 def test_the_gradient_of_repeated_rows_is_the_same_bits_each_time() -> None:
     draw = torch.Generator().manual_seed(0)
     places = torch.randint(4, (256,), generator=draw)

@@ -18,7 +18,7 @@ from kedit_lifecycle.editors.learned.artefact import LATEST, LearnedArtefact, lo
 from kedit_lifecycle.editors.learned.examples import Example, encode_example
 from kedit_lifecycle.editors.learned.gradients import Factors, Networked, is_transposed, mlp_weights
 from kedit_lifecycle.editors.learned.network import HyperNetwork
-from kedit_lifecycle.editors.learned.reading import Applied, edit_gradients
+from kedit_lifecycle.editors.learned.reading import Applied, read_edits
 from kedit_lifecycle.editors.learned.settings import Matrices, NetworkConfig, TrainingSettings
 from kedit_lifecycle.editors.learned.training import Trainable
 from kedit_lifecycle.editors.past_keys import PastKeys
@@ -55,6 +55,13 @@ class LearnedConfig(EditorConfig):
         gt=0,
         lt=1,
         description="a target as probable as this (the geometric mean over its tokens) gets no further round",
+    )
+    trusted_probability: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="a further round that begins with a target as probable as this is the last one: its "
+        "update is taken to be enough, and no pass is spent on looking; null: each but the last is looked at",
     )
 
 
@@ -233,18 +240,25 @@ def _update(
     What the earlier rounds found runs beside the weights, which stay as they are.
     """
     found: dict[str, Factors] = {}
-    for _ in range(config.rounds):
-        applied, enough = (Applied(found), -math.log(config.stop_probability)) if found else (None, 0.0)
-        gradients = edit_gradients(model, tensors, [example.edit.new], applied, enough)
+    enough, trusted = _nll_of(config.stop_probability), _nll_of(config.trusted_probability)
+    for done in range(config.rounds):
+        applied, reached = (Applied(found), enough) if done else (None, 0.0)
+        gradients, losses = read_edits(model, tensors, [example.edit.new], applied, reached)
         if not _finite(gradients):
             return None
-        if found and not any(one.left.any() for one in gradients.values()):
+        if done and not any(one.left.any() for one in gradients.values()):
             break
         with torch.no_grad():
             made = network.updates([example.text], gradients)
         scaled = {tensor: Factors(one.left * config.scale, one.right) for tensor, one in made.items()}
-        found = {tensor: found[tensor].beside(one) for tensor, one in scaled.items()} if found else scaled
+        found = {tensor: found[tensor].beside(one) for tensor, one in scaled.items()} if done else scaled
+        if done and float(losses) < trusted:
+            break
     return found if _finite(found) else None
+
+
+def _nll_of(probability: float | None) -> float:
+    return 0.0 if probability is None else -math.log(probability)
 
 
 def _merged(

@@ -53,17 +53,30 @@ def edit_gradients(
 
     A row whose NLL is below `enough` has none.
     """
+    return read_edits(model, tensors, targets, applied, enough)[0]
+
+
+def read_edits(
+    model: EditableModel,
+    tensors: Sequence[str],
+    targets: Sequence[EncodedTarget],
+    applied: Applied | None = None,
+    enough: float = 0.0,
+) -> tuple[dict[str, Factors], Tensor]:
+    """`edit_gradients`, and the NLL of each row that they are of, (rows,)."""
     width = max(len(target.ids) - 1 for target in targets)
     parts: dict[str, list[Factors]] = {tensor: [] for tensor in tensors}
     order: list[int] = []
+    losses: list[Tensor] = []
     for chosen in _alike(model, [len(target.ids) for target in targets]):
         with applied.read_by(model, chosen) if applied else contextlib.nullcontext():
-            found = _gradients_together(model, tensors, [targets[place] for place in chosen], enough)
+            found, own = _gradients_together(model, tensors, [targets[place] for place in chosen], enough)
+        losses.append(own)
         for tensor, one in found.items():
             parts[tensor].append(one.widened(width))
         order += chosen
     back = torch.tensor(order, device=model.device).argsort()
-    return {tensor: joined(some).rows(back) for tensor, some in parts.items()}
+    return {tensor: joined(some).rows(back) for tensor, some in parts.items()}, torch.cat(losses)[back]
 
 
 def subject_moments(
@@ -83,19 +96,22 @@ def subject_moments(
 
 def _gradients_together(
     model: EditableModel, tensors: Sequence[str], targets: Sequence[EncodedTarget], enough: float
-) -> dict[str, Factors]:
+) -> tuple[dict[str, Factors], Tensor]:
     rows = [target.ids[:-1] for target in targets]
     width = max(len(row) for row in rows)
     mask = torch.tensor([[place < len(row) for place in range(width)] for row in rows])
 
+    read: list[Tensor] = []
+
     def loss() -> Tensor:
         losses = nll(model, hidden_states(model, rows), targets)
+        read.append(losses.detach())
         reached = losses.detach() < enough  # not so of one that is no number: its gradient is to tell
         if reached.all():
             return losses.detach().sum()
         return torch.where(reached, losses.detach(), losses).sum()
 
-    return gradient_factors(model, tensors, loss, mask.to(model.device))
+    return gradient_factors(model, tensors, loss, mask.to(model.device)), read[0]
 
 
 def _alike(model: EditableModel, lengths: Sequence[int]) -> Iterator[list[int]]:

@@ -59,6 +59,20 @@ class ValueSearchConfig(EditorConfig):
         "key far from its prefixed ones, and a uniform average leaves the bare prompt poorly edited",
         gt=0,
     )
+    rounds: int = Field(
+        default=1,
+        description="searches and writes of one request at most: what is written layer by layer, at a "
+        "subject's averaged key, can fall short of what the search reached; then the value is searched for "
+        "again, at the model as it is by then; 1: as published",
+        ge=1,
+    )
+    enough_probability: float = Field(
+        default=0.5,
+        description="a target as probable as this at its prompt, once written, gets no further round (the "
+        "geometric mean over its tokens)",
+        gt=0,
+        lt=1,
+    )
     second_moment_tokens: int | None = Field(
         default=None, description="tokens behind C; null: 10 × d_ff", ge=1
     )

@@ -7,7 +7,7 @@ already edited, and layer l of L takes (z − h)/(L − l) of the residual that 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -33,21 +33,29 @@ class Spread:
     residual_left: list[float]
     notes: tuple[str, ...]
 
+    def followed_by(self, more: Spread, asked: Sequence[int]) -> Spread:
+        """This one, then another of the same requests that changed some; its keys stand for both."""
+        left = list(self.residual_left)
+        for place in asked:
+            left[place] = more.residual_left[place]
+        notes = tuple(dict.fromkeys((*self.notes, *more.notes)))
+        return Spread((*without_keys(self.updates), *more.updates), left, notes)
+
 
 def spread_over_layers(
     model: EditableModel,
     contexts: Sequence[EditContexts],
-    targets: Tensor,
+    changes: Tensor,
     layers: Sequence[int],
     unprefixed_weight: float,
     solve: Solve,
     progress: Progress = silent,
 ) -> Spread:
-    """Bring the stream behind the last layer to `targets` (n, d_model); the updates stay applied."""
+    """Change the stream behind the last layer by `changes` (n, d_model); the updates stay applied."""
     walk = SubjectWalk(model, contexts, layers, unprefixed_weight)
     updates: list[TensorUpdate] = []
     notes: list[str] = []
-    wanted = (targets - walk.outputs()).norm(dim=1)
+    targets, wanted = walk.outputs() + changes, changes.norm(dim=1)
     for place, layer in enumerate(layers):
         walk.advance_to(layer)
         keys = walk.keys()
@@ -64,6 +72,11 @@ def spread_over_layers(
     asked = wanted > _NOTHING * targets.norm(dim=1)  # a request that was true already asks for no change
     left = torch.where(asked, missing / wanted, torch.zeros_like(missing))
     return Spread(tuple(updates), left.tolist(), tuple(notes))
+
+
+def without_keys(updates: Sequence[TensorUpdate]) -> tuple[TensorUpdate, ...]:
+    """Updates of an earlier round: those of the last one name the keys of both."""
+    return tuple(replace(update, keys=None) for update in updates)
 
 
 def layer_update(

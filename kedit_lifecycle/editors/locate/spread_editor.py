@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 import torch
 from pydantic import Field, field_validator
@@ -14,7 +15,15 @@ from kedit_lifecycle.editors.base import Editor
 from kedit_lifecycle.editors.locate.config import ValueSearchConfig
 from kedit_lifecycle.editors.locate.contexts import EditContexts, encode_contexts
 from kedit_lifecycle.editors.locate.key_space import Directions
-from kedit_lifecycle.editors.locate.outcome import failed_requests, missed_targets, report_searches
+from kedit_lifecycle.editors.locate.outcome import (
+    POOR_RESIDUAL,
+    failed_requests,
+    missed_targets,
+    missed_writes,
+    report_searches,
+    to_be_repeated,
+    written_probabilities,
+)
 from kedit_lifecycle.editors.locate.spread import Spread, spread_is_finite, spread_over_layers
 from kedit_lifecycle.editors.locate.value_scale import value_scale
 from kedit_lifecycle.editors.locate.value_search import FoundValue, ValueSearch
@@ -25,8 +34,6 @@ from kedit_lifecycle.facts.request import EditRequest
 from kedit_lifecycle.models.delta import WeightDelta
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.progress import Progress, silent
-
-POOR_RESIDUAL = 0.5
 
 
 class SpreadConfig(ValueSearchConfig):
@@ -103,27 +110,40 @@ class SpreadEditor(Editor[SpreadConfigT]):
         found = search.find(contexts, progress)
         failures = failed_requests(requests, found)
         kept = [index for index in range(len(requests)) if index not in failures]
+
+        def write(changes: Tensor) -> Spread:
+            some = [contexts[index] for index in kept]
+            return self._write(model, some, changes, config, statistics, past, progress)
+
         with model.trial():
-            spread = self._write(
+            made = _in_rounds(
                 model,
+                search,
                 [contexts[i] for i in kept],
                 [found[i] for i in kept],
-                config,
+                write,
                 statistics,
-                past,
                 progress,
             )
         named: dict[str, Any] = {"prefixes": prefixes_entry.digest, **moments}
         searched = [(requests[i], found[i]) for i in kept]
-        left = dict(zip(kept, spread.residual_left, strict=True))
+        left = dict(zip(kept, made.spread.residual_left, strict=True))
+        written = dict(zip(kept, made.probability, strict=True))
         return WeightDelta(
-            updates=spread.updates,
+            updates=made.spread.updates,
             failures=failures,
-            warnings=(*missed_targets(searched), *spread.notes, *self._poor(requests, left)),
+            warnings=(
+                *missed_targets(searched),
+                *missed_writes(searched, made.probability),
+                *made.spread.notes,
+                *self._poor(requests, left),
+            ),
             diagnostics={
                 "statistics": named,
                 **report_searches(found),
                 "residual_left": [left.get(index) for index in range(len(requests))],
+                "written_probability": [written.get(index) for index in range(len(requests))],
+                "rounds": made.rounds,
             },
         )
 
@@ -131,19 +151,17 @@ class SpreadEditor(Editor[SpreadConfigT]):
         self,
         model: EditableModel,
         contexts: list[EditContexts],
-        found: list[FoundValue],
+        changes: Tensor,
         config: SpreadConfigT,
         statistics: Statistics,
         past: PastKeys | None,
         progress: Progress,
     ) -> Spread:
-        targets = _targets(model, found, config, statistics)
-
         def solve(layer: int, keys: Tensor) -> Directions:
             return self.directions(model, layer, keys, config, statistics, past or PastKeys())
 
         spread = spread_over_layers(
-            model, contexts, targets, config.layers, config.unprefixed_weight, solve, progress
+            model, contexts, changes, config.layers, config.unprefixed_weight, solve, progress
         )
         if not spread_is_finite(spread.updates):
             asked = ", ".join(repr(one.request.question) for one in contexts)
@@ -181,16 +199,51 @@ def _least_norm(model: EditableModel, config: SpreadConfig, statistics: Statisti
     return config.clamp_floor * value_scale(model, layer, statistics, tokens)
 
 
-def _targets(
+@dataclass(frozen=True)
+class _Made:
+    """All rounds of a batch: what was written, each target's probability after it, how many rounds."""
+
+    spread: Spread
+    probability: list[float]
+    rounds: int
+
+
+def _in_rounds(
+    model: EditableModel,
+    search: ValueSearch,
+    contexts: Sequence[EditContexts],
+    found: Sequence[FoundValue],
+    write: Callable[[Tensor], Spread],
+    statistics: Statistics,
+    progress: Progress,
+) -> _Made:
+    """Write what was found; what falls short is searched for and written again, the rest kept in place."""
+    config = cast("SpreadConfig", search.config)
+    spread, rounds = write(_changes(model, found, config, statistics)), 1
+    probability = written_probabilities(model, contexts)
+    for rounds in range(2, config.rounds + 1):
+        places = to_be_repeated(found, probability, spread.residual_left, config.enough_probability)
+        again = search.find([contexts[place] for place in places], progress)
+        usable = [(place, one) for place, one in zip(places, again, strict=True) if not one.problem]
+        if not usable:
+            return _Made(spread, probability, rounds - 1)
+        asked, values = [place for place, _ in usable], [one for _, one in usable]
+        own = _changes(model, values, config, statistics)
+        changes = torch.zeros(len(contexts), own.shape[1]).index_copy(0, torch.tensor(asked), own)
+        spread = spread.followed_by(write(changes), asked)
+        probability = written_probabilities(model, contexts)
+    return _Made(spread, probability, rounds)
+
+
+def _changes(
     model: EditableModel, found: Sequence[FoundValue], config: SpreadConfig, statistics: Statistics
 ) -> Tensor:
-    """What the stream behind the last layer shall be, (n, d_model)."""
-    stream = torch.stack([one.stream for one in found])
+    """By how much the stream behind the last layer shall change, (n, d_model)."""
     delta = torch.stack([one.delta for one in found])
     if config.norm_anchor is None:
-        return stream + delta
+        return delta
     value = torch.stack([one.value for one in found])
     scale = value_scale(model, config.layers[-1], statistics, config.second_moment_tokens)
     solved = value + delta
     anchored: Tensor = solved * (config.norm_anchor * scale / solved.norm(dim=1, keepdim=True))
-    return stream + anchored - value
+    return anchored - value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,13 +11,21 @@ from torch import Tensor
 
 from kedit_lifecycle.editors.base import Editor
 from kedit_lifecycle.editors.locate.config import EssencePlace
-from kedit_lifecycle.editors.locate.contexts import encode_contexts
+from kedit_lifecycle.editors.locate.contexts import EditContexts, encode_contexts
 from kedit_lifecycle.editors.locate.key_space import (
     CovarianceSpace,
     covariance_space,
     update_directions,
 )
-from kedit_lifecycle.editors.locate.outcome import failed_requests, missed_targets, report_searches
+from kedit_lifecycle.editors.locate.outcome import (
+    failed_requests,
+    missed_targets,
+    missed_writes,
+    report_searches,
+    to_be_repeated,
+    written_probabilities,
+)
+from kedit_lifecycle.editors.locate.spread import without_keys
 from kedit_lifecycle.editors.locate.value_scale import value_scale
 from kedit_lifecycle.editors.locate.value_search import FoundValue, ValueSearch
 from kedit_lifecycle.editors.past_keys import PastKeys
@@ -58,30 +67,71 @@ class Rome(Editor[RomeConfig]):
     ) -> WeightDelta:
         """One rank-one update per request, each planned on the model as the ones before it leave it."""
         _check_layer(model, config)
-        searches: list[FoundValue] = []
-        updates: list[TensorUpdate] = []
+        made: list[_Made] = []
         written = past or PastKeys()
         if len(requests) > 1:
             written = written.copy()
         with model.trial():
             for request in requests:
-                searches.append(_search(model, request, config, statistics, progress))
-                if not searches[-1].problem:
-                    updates.append(_update(model, request, searches[-1], config, statistics, written))
-                    model.apply(updates[-1:])
-                    if len(requests) > 1:
-                        written.add(updates[-1:])
+                made.append(_in_rounds(model, request, config, statistics, written, progress))
+                if len(requests) > 1:
+                    written.add(made[-1].updates)
+        searches = [one.search for one in made]
         failures = failed_requests(requests, searches)
-        pairs = zip(requests, searches, strict=True)
+        sound = [index for index in range(len(requests)) if index not in failures]
+        searched = [(requests[index], searches[index]) for index in sound]
         return WeightDelta(
-            updates=tuple(updates),
+            updates=tuple(update for one in made for update in one.updates),
             failures=failures,
             warnings=(
-                *missed_targets([pair for pair in pairs if not pair[1].problem]),
+                *missed_targets(searched),
+                *missed_writes(searched, [made[index].probability for index in sound]),
                 *_ridge_notes(config, statistics),
             ),
-            diagnostics={"statistics": _named(config, statistics), **report_searches(searches)},
+            diagnostics={
+                "statistics": _named(config, statistics),
+                **report_searches(searches),
+                "written_probability": [
+                    made[index].probability if index in sound else None for index in range(len(requests))
+                ],
+                "rounds": max(one.rounds for one in made),
+            },
         )
+
+
+@dataclass(frozen=True)
+class _Made:
+    """One request's first search, its updates (they stay applied), and how probable they made its target."""
+
+    search: FoundValue
+    updates: tuple[TensorUpdate, ...] = ()
+    probability: float = 0.0
+    rounds: int = 1
+
+
+def _in_rounds(
+    model: EditableModel,
+    request: EditRequest,
+    config: RomeConfig,
+    statistics: Statistics,
+    past: PastKeys,
+    progress: Progress,
+) -> _Made:
+    contexts = encode_contexts(model, request, statistics.prefixes(config.prefix_lengths)[1])
+    first = search = _search(model, contexts, config, statistics, progress)
+    made = _Made(first)
+    for rounds in range(1, config.rounds + 1):
+        if search.problem:
+            break
+        update = _update(model, request, search, config, statistics, past)
+        model.apply([update])
+        probability = written_probabilities(model, [contexts])[0]
+        made = _Made(first, (*without_keys(made.updates), update), probability, rounds)
+        again = to_be_repeated([first], [probability], [0.0], config.enough_probability)
+        if rounds == config.rounds or not again:
+            break
+        search = _search(model, contexts, config, statistics, progress)
+    return made
 
 
 def _check_layer(model: EditableModel, config: RomeConfig) -> None:
@@ -94,19 +144,18 @@ def _check_layer(model: EditableModel, config: RomeConfig) -> None:
 
 def _search(
     model: EditableModel,
-    request: EditRequest,
+    contexts: EditContexts,
     config: RomeConfig,
     statistics: Statistics,
     progress: Progress,
 ) -> FoundValue:
-    _, prefixes = statistics.prefixes(config.prefix_lengths)
     least = 0.0
     if config.clamp_floor:
         tokens = config.second_moment_tokens
         least = config.clamp_floor * value_scale(model, config.layer, statistics, tokens)
     essence: EssencePlace = "subject" if config.variant == "original" else "end"
     search = ValueSearch(model, config.layer, config, "value", essence, least)
-    return search.find([encode_contexts(model, request, prefixes)], progress)[0]
+    return search.find([contexts], progress)[0]
 
 
 def _update(
