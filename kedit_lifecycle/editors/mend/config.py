@@ -59,9 +59,7 @@ PUBLISHED_TRAINING = TrainingSettings(
 )
 """The authors' config/alg/mend.yaml and config/config.yaml; their steps are passes, ten to one of these."""
 
-EDITS: Mapping[ModelShape, MendConfig] = {
-    ("llama", 30, 576): MendConfig(rounds=3, scale=0.7, trusted_probability=1e-3)
-}
+EDITS: Mapping[ModelShape, MendConfig] = {("llama", 30, 576): MendConfig(rounds=2, scale=0.7)}
 NETWORKS: Mapping[ModelShape, MendNetworkConfig] = {
     ("llama", 30, 576): MendNetworkConfig(
         blocks=6,
