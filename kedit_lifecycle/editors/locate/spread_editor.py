@@ -129,12 +129,13 @@ class SpreadEditor(Editor[SpreadConfigT]):
         searched = [(requests[i], found[i]) for i in kept]
         left = dict(zip(kept, made.spread.residual_left, strict=True))
         written = dict(zip(kept, made.probability, strict=True))
+        whole = [place for place, share in enumerate(left.values()) if share <= POOR_RESIDUAL]
         return WeightDelta(
             updates=made.spread.updates,
             failures=failures,
             warnings=(
                 *missed_targets(searched),
-                *missed_writes(searched, made.probability),
+                *missed_writes([searched[p] for p in whole], [made.probability[p] for p in whole]),
                 *made.spread.notes,
                 *self._poor(requests, left),
             ),
