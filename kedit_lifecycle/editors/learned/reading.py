@@ -100,7 +100,6 @@ def _gradients_together(
     rows = [target.ids[:-1] for target in targets]
     width = max(len(row) for row in rows)
     mask = torch.tensor([[place < len(row) for place in range(width)] for row in rows])
-
     read: list[Tensor] = []
 
     def loss() -> Tensor:

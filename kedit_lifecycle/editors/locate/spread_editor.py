@@ -110,21 +110,13 @@ class SpreadEditor(Editor[SpreadConfigT]):
         found = search.find(contexts, progress)
         failures = failed_requests(requests, found)
         kept = [index for index in range(len(requests)) if index not in failures]
+        some = [contexts[index] for index in kept]
 
         def write(changes: Tensor) -> Spread:
-            some = [contexts[index] for index in kept]
             return self._write(model, some, changes, config, statistics, past, progress)
 
         with model.trial():
-            made = _in_rounds(
-                model,
-                search,
-                [contexts[i] for i in kept],
-                [found[i] for i in kept],
-                write,
-                statistics,
-                progress,
-            )
+            made = _in_rounds(search, some, [found[i] for i in kept], write, statistics, progress)
         named: dict[str, Any] = {"prefixes": prefixes_entry.digest, **moments}
         searched = [(requests[i], found[i]) for i in kept]
         left = dict(zip(kept, made.spread.residual_left, strict=True))
@@ -210,7 +202,6 @@ class _Made:
 
 
 def _in_rounds(
-    model: EditableModel,
     search: ValueSearch,
     contexts: Sequence[EditContexts],
     found: Sequence[FoundValue],
@@ -219,19 +210,18 @@ def _in_rounds(
     progress: Progress,
 ) -> _Made:
     """Write what was found; what falls short is searched for and written again, the rest kept in place."""
-    config = cast("SpreadConfig", search.config)
+    model, config = search.model, cast("SpreadConfig", search.config)
     spread, rounds = write(_changes(model, found, config, statistics)), 1
     probability = written_probabilities(model, contexts)
-    for rounds in range(2, config.rounds + 1):
+    while rounds < config.rounds:
         places = to_be_repeated(found, probability, spread.residual_left, config.enough_probability)
         again = search.find([contexts[place] for place in places], progress)
-        usable = [(place, one) for place, one in zip(places, again, strict=True) if not one.problem]
+        usable = {place: one for place, one in zip(places, again, strict=True) if not one.problem}
         if not usable:
-            return _Made(spread, probability, rounds - 1)
-        asked, values = [place for place, _ in usable], [one for _, one in usable]
-        own = _changes(model, values, config, statistics)
-        changes = torch.zeros(len(contexts), own.shape[1]).index_copy(0, torch.tensor(asked), own)
-        spread = spread.followed_by(write(changes), asked)
+            break
+        own = _changes(model, list(usable.values()), config, statistics)
+        changes = torch.zeros(len(contexts), own.shape[1]).index_copy(0, torch.tensor(list(usable)), own)
+        spread, rounds = spread.followed_by(write(changes), list(usable)), rounds + 1
         probability = written_probabilities(model, contexts)
     return _Made(spread, probability, rounds)
 

@@ -92,7 +92,7 @@ class Rome(Editor[RomeConfig]):
                 "statistics": _named(config, statistics),
                 **report_searches(searches),
                 "written_probability": [
-                    made[index].probability if index in sound else None for index in range(len(requests))
+                    None if index in failures else one.probability for index, one in enumerate(made)
                 ],
                 "rounds": max(one.rounds for one in made),
             },
