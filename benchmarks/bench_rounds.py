@@ -1,11 +1,11 @@
 """How many rounds a learned editor takes, and how large: single edits, and the same facts in a row.
 
-    python benchmarks/bench_rounds.py [--method mend] [--try 2:0.7,3:0.7:0.02] [--count 60] [--row 10,30,60]
+    python benchmarks/bench_rounds.py [--method mend] [--try 2:0.7,5:0.7:0.7] [--count 60] [--row 10,30,60]
 
 The facts are those that the default training held out for its own validation: none was trained on, and no
 record of the evaluation is among them, so that defaults may be chosen by them. Each ROUNDS:SCALE, or
-ROUNDS:SCALE:TRUSTED, makes a row of the table, where each fact is edited alone (with its mean time as a
-ratio to ROME's in the same run), and with `--row` more of them, after so many facts in one model.
+ROUNDS:SCALE:GAIN (`expected_gain`), makes a row of the table, where each fact is edited alone (with its mean
+time as a ratio to ROME's in the same run), and with `--row` more of them, after so many facts in one model.
 """
 
 from __future__ import annotations
@@ -92,11 +92,11 @@ def main() -> None:
         print(f"{len(requests)} validation facts, each alone\n{HEADING}", flush=True)
         print(unedited_row(model, requests).row("unedited", base), flush=True)
         for tried in arguments.tried.split(","):
-            rounds, scale, *trusted = tried.split(":")
+            rounds, scale, *gain = tried.split(":")
             settings: dict[str, Any] = {"rounds": int(rounds), "scale": float(scale)}
-            settings["trusted_probability"] = float(trusted[0]) if trusted else None
+            settings["expected_gain"] = float(gain[0]) if gain else None
             config = editor.default_config(model).model_copy(update=settings)
-            name = f"rounds {rounds}, scale {scale}" + "".join(f", trusted {one}" for one in trusted)
+            name = f"rounds {rounds}, scale {scale}" + "".join(f", gain {one}" for one in gain)
             table = edit_each_alone(model, editor, config, statistics, requests, text, generate=False)
             share = ""
             if timed:

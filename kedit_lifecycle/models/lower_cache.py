@@ -18,6 +18,12 @@ HiddenStates = Callable[[Sequence[Tokens]], Tensor]
 """Right-padded sequences to final-normed hidden states, (batch, positions, d_model)."""
 
 
+def layer_of(model: EditableModel, tensor: str) -> int:
+    """The layer of a parameter; 0 of one that belongs to none, since embeddings may be tied to it."""
+    number, _, _ = tensor.removeprefix(f"{model.architecture.layers}.").partition(".")
+    return int(number) if number.isdecimal() else 0
+
+
 @torch.no_grad()
 def run_whole(model: EditableModel, sequences: Sequence[Tokens]) -> Tensor:
     """The plain run from the embeddings up, as `HiddenStates`; rows are valid up to their own length."""
@@ -56,27 +62,25 @@ class CachedLower:
         """The layer that a run begins with now; 0 means the embeddings."""
         if not self._limit:
             return 0
-        edited = [self._layer_of(tensor) for tensor in self.model.masters]
-        lowest = min(edited, default=None)
+        lowest = min((layer_of(self.model, tensor) for tensor in self.model.masters), default=None)
         if self._layer is None:
             return lowest or 0
         return self._layer if lowest is None else min(self._layer, lowest)
 
-    def _layer_of(self, tensor: str) -> int:
-        """The layer of a parameter; 0 of one that belongs to none, since embeddings may be tied to it."""
-        number, _, _ = tensor.removeprefix(f"{self.model.architecture.layers}.").partition(".")
-        return int(number) if number.isdecimal() else 0
-
     @torch.no_grad()
     def __call__(self, sequences: Sequence[Tokens]) -> Tensor:
         """Final-normed hidden states (batch, positions, d_model), as `HiddenStates`."""
+        return self.differentiable(sequences)
+
+    def differentiable(self, sequences: Sequence[Tokens]) -> Tensor:
+        """The same, for a gradient of whatever at or above the layer asks for one."""
         start = self.start
         if start == 0:
-            return run_whole(self.model, sequences)
+            return hidden_states(self.model, sequences)
         rows = [self._entering(start, tuple(ids)) for ids in sequences]
         stream = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # (batch, positions, d_model)
         with self._handing_out(start, stream):
-            return run_whole(self.model, sequences)
+            return hidden_states(self.model, sequences)
 
     @torch.no_grad()
     def _entering(self, layer: int, ids: Tokens) -> Tensor:

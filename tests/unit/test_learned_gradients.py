@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,13 @@ from kedit_lifecycle.editors import get_editor
 from kedit_lifecycle.editors.learned.editor import last_layers
 from kedit_lifecycle.editors.learned.examples import encode_example
 from kedit_lifecycle.editors.learned.gradients import Factors, is_transposed, mlp_weights, updated
-from kedit_lifecycle.editors.learned.reading import edit_gradients, nll
+from kedit_lifecycle.editors.learned.reading import edit_gradients, nll, read_edits
 from kedit_lifecycle.editors.mend import MendConfig, MendNetworkConfig
 from kedit_lifecycle.editors.statistics import open_statistics
 from kedit_lifecycle.models.batching import hidden_states
 from kedit_lifecycle.models.delta import WeightDelta, replay
 from kedit_lifecycle.models.editable import EditableModel
+from kedit_lifecycle.models.lower_cache import CachedLower
 from kedit_lifecycle.models.tokens import EncodedTarget
 
 pytestmark = pytest.mark.unit
@@ -71,6 +73,20 @@ def test_rows_of_many_lengths_have_the_gradients_they_have_alone(model: Editable
             expected, found = alone[tensor].dense()[0], together[tensor].dense()[place]
             assert torch.allclose(found, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
             assert together[tensor].left.shape[1] == 89
+
+
+def test_a_gradient_from_the_lowest_layer_up_is_the_whole_runs(model: EditableModel) -> None:
+    tensors, rows = mlp_weights(model, LAYERS), targets(model, 3)
+    whole, losses = read_edits(model, tensors, rows)
+    lower = CachedLower(model, LAYERS[0])
+    for _ in range(2):
+        found, own = read_edits(model, tensors, rows, run=lower.differentiable)
+        torch.testing.assert_close((own.mean, own.worst), (losses.mean, losses.worst))
+        for tensor in tensors:
+            expected = whole[tensor].dense()
+            least = 1e-6 * float(expected.abs().max())
+            torch.testing.assert_close(found[tensor].dense(), expected, rtol=1e-4, atol=least)
+    assert lower.computed == sum(len(row.ids) - 1 for row in rows)
 
 
 def test_each_row_runs_with_its_own_update(model: EditableModel) -> None:
@@ -150,25 +166,56 @@ def test_a_further_round_starts_where_the_last_one_ended(model: EditableModel, t
         assert torch.allclose(change(model, both, place), expected, atol=1e-6 * float(expected.abs().max()))
 
 
-def test_a_further_round_that_begins_well_is_the_last(model: EditableModel, tmp_path: Path) -> None:
+def test_a_further_round_that_is_expected_to_be_enough_is_the_last(
+    model: EditableModel, tmp_path: Path
+) -> None:
     editor = get_editor("mend")
     asked = MendConfig(artefact="untrained", scale=200.0, rounds=3, stop_probability=0.99)
     statistics = open_statistics(model, tmp_path / "stats", BlobStore(tmp_path / "blobs"), share=False)
     some = requests(1)
     target = encode_example(model, some[0]).edit.new
 
+    def worst() -> float:
+        """NLL of the target's least probable token, as the model stands, token by token."""
+        logits = model.logits(hidden_states(model, [target.ids[:-1]])[0]).log_softmax(-1)
+        return max(
+            -float(logits[place - 1, target.ids[place]])
+            for place in range(target.target_start, len(target.ids))
+        )
+
     def ranks(**settings: float | None) -> list[int]:
         config = asked.model_copy(update=settings)
         return [one.rank for one in editor.plan(model, some, config, statistics=statistics).updates]
 
     first = editor.plan(model, some, asked.model_copy(update={"rounds": 1}), statistics=statistics)
-    with model.trial():
+    with torch.no_grad(), model.trial():
+        before = worst()
         model.apply(first.updates)
-        between = float((-nll(model, hidden_states(model, [target.ids[:-1]]), [target])).exp())
+        between = worst()
+    assert before > between
+    share = (between + math.log(0.99)) / (before - between)  # of that gain, to be there after the next one
     once = [one.rank for one in first.updates]
-    assert ranks(trusted_probability=None) == [3 * rank for rank in once]
-    assert ranks(trusted_probability=between * 1.01) == [3 * rank for rank in once]
-    assert ranks(trusted_probability=between * 0.99) == [2 * rank for rank in once]  # and not the first
+    assert ranks(expected_gain=None) == [3 * rank for rank in once]
+    assert ranks(expected_gain=share * 0.99) == [3 * rank for rank in once]
+    assert ranks(expected_gain=share * 1.01) == [2 * rank for rank in once]  # and not the first
+
+
+def test_a_target_is_reached_when_its_least_probable_token_is(model: EditableModel) -> None:
+    rows = [EncodedTarget((5, 6, 7, 8, 9), 2), EncodedTarget((11, 12, 13), 2)]
+    tensors = mlp_weights(model, LAYERS)
+    plain, read = read_edits(model, tensors, rows)
+    for place, row in enumerate(rows):
+        logits = model.logits(hidden_states(model, [row.ids[:-1]])[0]).log_softmax(-1).detach()
+        own = [-float(logits[at - 1, row.ids[at]]) for at in range(row.target_start, len(row.ids))]
+        assert float(read.worst[place]) == pytest.approx(max(own), rel=1e-4)
+        assert float(read.mean[place]) == pytest.approx(sum(own) / len(own), rel=1e-4)
+    between = float(read.worst[0] + read.mean[0]) / 2
+    assert float(read.mean[0]) < between < float(read.worst[0])
+    kept, _ = read_edits(model, tensors, rows[:1], None, lambda found: found.worst < between)
+    left, _ = read_edits(model, tensors, rows[:1], None, lambda found: found.mean < between)
+    for tensor in tensors:
+        torch.testing.assert_close(kept[tensor].left[0, :4], plain[tensor].left[0, :4], rtol=1e-4, atol=1e-7)
+        assert not left[tensor].left.any()
 
 
 def test_the_gradient_of_repeated_rows_is_the_same_bits_each_time() -> None:

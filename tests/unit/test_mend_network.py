@@ -128,7 +128,7 @@ def test_a_linear_last_layer_can_take_away_too() -> None:
             for layers in made.stacks.values():
                 layers[-1].bias.fill_(-7.0)  # type: ignore[index]
         [layer] = made._layers_of["low.up"]
-        assert float(layer(torch.zeros(1, 10), 0).detach().min()) == least
+        assert float(layer(torch.zeros(2, 1, 1, 10)).detach().min()) == least
 
 
 def test_inputs_that_are_white_already_are_not_normed_again() -> None:

@@ -18,7 +18,7 @@ from kedit_lifecycle.editors.learned.artefact import LATEST, LearnedArtefact, lo
 from kedit_lifecycle.editors.learned.examples import Example, encode_example
 from kedit_lifecycle.editors.learned.gradients import Factors, Networked, is_transposed, mlp_weights
 from kedit_lifecycle.editors.learned.network import HyperNetwork
-from kedit_lifecycle.editors.learned.reading import Applied, read_edits
+from kedit_lifecycle.editors.learned.reading import Applied, TargetNll, read_edits
 from kedit_lifecycle.editors.learned.settings import Matrices, NetworkConfig, TrainingSettings
 from kedit_lifecycle.editors.learned.training import Trainable
 from kedit_lifecycle.editors.past_keys import PastKeys
@@ -28,6 +28,7 @@ from kedit_lifecycle.facts.request import EditRequest
 from kedit_lifecycle.models.batching import position_limit
 from kedit_lifecycle.models.delta import TensorUpdate, WeightDelta
 from kedit_lifecycle.models.editable import EditableModel
+from kedit_lifecycle.models.lower_cache import CachedLower, layer_of
 from kedit_lifecycle.progress import Progress, silent
 
 UNTRAINED = "untrained"
@@ -48,20 +49,21 @@ class LearnedConfig(EditorConfig):
         default=1,
         ge=1,
         description="updates of one edit at most: the network is asked again, with the gradient at the model "
-        "as its update left it, while the target is less probable than `stop_probability`; 1: as published",
+        "as its update left it, while a token of the target is less probable than `stop_probability`; 1: as "
+        "published",
     )
     stop_probability: float = Field(
         default=0.5,
         gt=0,
         lt=1,
-        description="a target as probable as this (the geometric mean over its tokens) gets no further round",
+        description="a target of which each token is as probable as this gets no further round",
     )
-    trusted_probability: float | None = Field(
+    expected_gain: float | None = Field(
         default=None,
         gt=0,
-        lt=1,
-        description="a further round that begins with a target as probable as this is the last one: its "
-        "update is taken to be enough, and no pass is spent on looking; null: each but the last is looked at",
+        description="a further round is taken to bring the target's least probable token this share of the "
+        "nats that the round before it brought; where that is enough for `stop_probability`, it is the last, "
+        "and no pass is spent on looking; null: each but the last is looked at",
     )
 
 
@@ -237,13 +239,20 @@ def _update(
 ) -> dict[str, Factors] | None:
     """The update of one request, of all its rounds; None where it, or a gradient, is not finite.
 
-    What the earlier rounds found runs beside the weights, which stay as they are.
+    What the earlier rounds found runs beside the weights, which stay as they are; further rounds begin at
+    the lowest layer that the network changes.
     """
     found: dict[str, Factors] = {}
-    enough, trusted = _nll_of(config.stop_probability), _nll_of(config.trusted_probability)
+    lower = CachedLower(model, min(layer_of(model, tensor) for tensor in tensors))
+    run = lower.differentiable if config.rounds > 1 else None
+    enough, before = -math.log(config.stop_probability), math.inf
+
+    def reached(so_far: TargetNll) -> Tensor:
+        return so_far.worst < (enough if found else 0.0)
+
     for done in range(config.rounds):
-        applied, reached = (Applied(found), enough) if done else (None, 0.0)
-        gradients, losses = read_edits(model, tensors, [example.edit.new], applied, reached)
+        applied = Applied(found) if done else None
+        gradients, losses = read_edits(model, tensors, [example.edit.new], applied, reached, run)
         if not _finite(gradients):
             return None
         if done and not any(one.left.any() for one in gradients.values()):
@@ -252,13 +261,11 @@ def _update(
             made = network.updates([example.text], gradients)
         scaled = {tensor: Factors(one.left * config.scale, one.right) for tensor, one in made.items()}
         found = {tensor: found[tensor].beside(one) for tensor, one in scaled.items()} if done else scaled
-        if done and float(losses) < trusted:
+        now = float(losses.worst)
+        if done and config.expected_gain and now - config.expected_gain * (before - now) < enough:
             break
+        before = now
     return found if _finite(found) else None
-
-
-def _nll_of(probability: float | None) -> float:
-    return 0.0 if probability is None else -math.log(probability)
 
 
 def _merged(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from kedit_lifecycle.editors.learned.network import HyperNetwork, subject_tokens
 from kedit_lifecycle.editors.learned.unedited import Unedited, logprobs
 from kedit_lifecycle.models.batching import Tokens, hidden_states, length_buckets
 from kedit_lifecycle.models.editable import EditableModel
+from kedit_lifecycle.models.lower_cache import HiddenStates
 from kedit_lifecycle.models.tokens import EncodedTarget
 from kedit_lifecycle.progress import Progress, silent
 
@@ -42,6 +43,18 @@ class Applied:
         return {tensor: update.grouped(self.together) for tensor, update in self.updates.items()}
 
 
+@dataclass(frozen=True)
+class TargetNll:
+    """Of each row's target: the mean of its tokens' NLL, and the largest of them; (rows,) each."""
+
+    mean: Tensor
+    worst: Tensor
+
+
+Reached = Callable[[TargetNll], Tensor]
+"""Which rows need no gradient, (rows,) bool."""
+
+
 def edit_gradients(
     model: EditableModel,
     tensors: Sequence[str],
@@ -51,9 +64,9 @@ def edit_gradients(
 ) -> dict[str, Factors]:
     """The gradient of each row's own mean NLL of its target, at the model with what is `applied`.
 
-    A row whose NLL is below `enough` has none.
+    A row whose mean NLL is below `enough` has none.
     """
-    return read_edits(model, tensors, targets, applied, enough)[0]
+    return read_edits(model, tensors, targets, applied, lambda found: found.mean < enough)[0]
 
 
 def read_edits(
@@ -61,22 +74,30 @@ def read_edits(
     tensors: Sequence[str],
     targets: Sequence[EncodedTarget],
     applied: Applied | None = None,
-    enough: float = 0.0,
-) -> tuple[dict[str, Factors], Tensor]:
-    """`edit_gradients`, and the NLL of each row that they are of, (rows,)."""
+    reached: Reached | None = None,
+    run: HiddenStates | None = None,
+) -> tuple[dict[str, Factors], TargetNll]:
+    """`edit_gradients`, and the NLL that they are of; a row that is `reached` has none.
+
+    `run` is another way of running the model, that gives the same and lets gradients through.
+    """
+    run = run or partial(hidden_states, model)
     width = max(len(target.ids) - 1 for target in targets)
     parts: dict[str, list[Factors]] = {tensor: [] for tensor in tensors}
     order: list[int] = []
-    losses: list[Tensor] = []
+    read: list[TargetNll] = []
     for chosen in _alike(model, [len(target.ids) for target in targets]):
         with applied.read_by(model, chosen) if applied else contextlib.nullcontext():
-            found, own = _gradients_together(model, tensors, [targets[place] for place in chosen], enough)
-        losses.append(own)
+            found, own = _gradients_together(
+                model, tensors, [targets[place] for place in chosen], reached, run
+            )
+        read.append(own)
         for tensor, one in found.items():
             parts[tensor].append(one.widened(width))
         order += chosen
     back = torch.tensor(order, device=model.device).argsort()
-    return {tensor: joined(some).rows(back) for tensor, some in parts.items()}, torch.cat(losses)[back]
+    losses = (torch.cat([getattr(one, kind) for one in read])[back] for kind in ("mean", "worst"))
+    return {tensor: joined(some).rows(back) for tensor, some in parts.items()}, TargetNll(*losses)
 
 
 def subject_moments(
@@ -95,20 +116,25 @@ def subject_moments(
 
 
 def _gradients_together(
-    model: EditableModel, tensors: Sequence[str], targets: Sequence[EncodedTarget], enough: float
-) -> tuple[dict[str, Factors], Tensor]:
+    model: EditableModel,
+    tensors: Sequence[str],
+    targets: Sequence[EncodedTarget],
+    reached: Reached | None,
+    run: HiddenStates,
+) -> tuple[dict[str, Factors], TargetNll]:
     rows = [target.ids[:-1] for target in targets]
     width = max(len(row) for row in rows)
     mask = torch.tensor([[place < len(row) for place in range(width)] for row in rows])
-    read: list[Tensor] = []
+    read: list[TargetNll] = []
 
     def loss() -> Tensor:
-        losses = nll(model, hidden_states(model, rows), targets)
-        read.append(losses.detach())
-        reached = losses.detach() < enough  # not so of one that is no number: its gradient is to tell
-        if reached.all():
-            return losses.detach().sum()
-        return torch.where(reached, losses.detach(), losses).sum()
+        parts = _token_nlls(model, run(rows), targets)
+        losses = torch.stack([part.mean() for part in parts])
+        own = losses.detach()
+        read.append(TargetNll(own, torch.stack([part.detach().max() for part in parts])))
+        # not reached is one that is no number: its gradient is to tell
+        done = torch.zeros_like(own, dtype=torch.bool) if reached is None else reached(read[0])
+        return own.sum() if done.all() else torch.where(done, own, losses).sum()
 
     return gradient_factors(model, tensors, loss, mask.to(model.device)), read[0]
 
@@ -121,9 +147,13 @@ def _alike(model: EditableModel, lengths: Sequence[int]) -> Iterator[list[int]]:
 
 def nll(model: EditableModel, hidden: Tensor, targets: Sequence[EncodedTarget]) -> Tensor:
     """Mean negative log-likelihood per token of each row's target, (rows,)."""
+    return torch.stack([part.mean() for part in _token_nlls(model, hidden, targets)])
+
+
+def _token_nlls(model: EditableModel, hidden: Tensor, targets: Sequence[EncodedTarget]) -> tuple[Tensor, ...]:
     places = [(row, place) for row, target in enumerate(targets) for place in answer_places(target)]
     rows, positions = (torch.tensor(part, device=hidden.device) for part in zip(*places, strict=True))
-    return _mean_nll(logprobs(model, hidden[rows, positions]), targets)
+    return _by_target(logprobs(model, hidden[rows, positions]), targets)
 
 
 def answer_places(target: EncodedTarget) -> list[int]:
@@ -133,11 +163,14 @@ def answer_places(target: EncodedTarget) -> list[int]:
 
 def _mean_nll(logprobs: Tensor, targets: Sequence[EncodedTarget]) -> Tensor:
     """Of (tokens of all targets, vocabulary) to (targets,)."""
+    return torch.stack([part.mean() for part in _by_target(logprobs, targets)])
+
+
+def _by_target(logprobs: Tensor, targets: Sequence[EncodedTarget]) -> tuple[Tensor, ...]:
+    """Of (tokens of all targets, vocabulary) to each target's NLL by token."""
     tokens = torch.tensor([token for target in targets for token in target.target], device=logprobs.device)
-    parts = torch.split(
-        -logprobs.gather(1, tokens[:, None])[:, 0], [len(target.target) for target in targets]
-    )
-    return torch.stack([part.mean() for part in parts])
+    lengths = [len(target.target) for target in targets]
+    return torch.split(-logprobs.gather(1, tokens[:, None])[:, 0], lengths)
 
 
 @dataclass(frozen=True)

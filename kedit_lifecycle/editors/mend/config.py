@@ -59,7 +59,9 @@ PUBLISHED_TRAINING = TrainingSettings(
 )
 """The authors' config/alg/mend.yaml and config/config.yaml; their steps are passes, ten to one of these."""
 
-EDITS: Mapping[ModelShape, MendConfig] = {("llama", 30, 576): MendConfig(rounds=2, scale=0.7)}
+EDITS: Mapping[ModelShape, MendConfig] = {
+    ("llama", 30, 576): MendConfig(rounds=5, scale=0.7, expected_gain=0.7)
+}
 NETWORKS: Mapping[ModelShape, MendNetworkConfig] = {
     ("llama", 30, 576): MendNetworkConfig(
         blocks=6,

@@ -33,10 +33,10 @@ class LowRankLayer(nn.Module):
         self.shift = nn.Parameter(torch.zeros(tensors, width))  # o
         nn.init.xavier_uniform_(self.down)
 
-    def forward(self, values: Tensor, tensor: int) -> Tensor:
-        """Of factors (…, width) of one tensor."""
+    def forward(self, values: Tensor) -> Tensor:
+        """Of all tensors' factors together, (tensors, rows, tokens, width): the matrices are read once."""
         inner = (values @ self.down.T) @ self.up.T + self.bias
-        added = self.scale[tensor] * inner + self.shift[tensor]
+        added = self.scale[:, None, None] * inner + self.shift[:, None, None]
         return values + (added if self._linear else added.clamp(min=0))
 
 
@@ -95,7 +95,7 @@ class MendNetwork(HyperNetwork):
         by_shape: dict[tuple[int, int], list[str]] = {}
         for tensor, shape in shapes.items():
             by_shape.setdefault(shape, []).append(tensor)
-        self._place = {name: place for names in by_shape.values() for place, name in enumerate(names)}
+        self._alike = list(by_shape.values())
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             layers = {
@@ -135,29 +135,37 @@ class MendNetwork(HyperNetwork):
         answers: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Factors]:
         """W' = W − α_ℓ Σ_t δ̃_t ũ_tᵀ: left −α δ̃ (rows, tokens, d_out), right ũ (rows, tokens, d_in)."""
-        given = answers if self._config.answer_gradient else None
-        return {
-            tensor: self._one(place, tensor, gradients[tensor], None if given is None else given[tensor])
-            for place, tensor in enumerate(self._tensors)
-        }
+        given = (answers or {}) if self._config.answer_gradient else {}
+        found: dict[str, Factors] = {}
+        for names in self._alike:
+            entering = [self._normed(name, gradients[name], given.get(name)) for name in names]
+            values = torch.stack(entering)  # (tensors, rows, tokens, width)
+            for layer in self._layers_of[names[0]]:
+                values = layer(values)
+            for name, own in zip(names, values, strict=True):
+                found[name] = self._update(name, gradients[name], own)
+        return {name: found[name] for name in self._tensors}
 
-    def _one(self, place: int, tensor: str, gradient: Factors, answer: Tensor | None) -> Factors:
-        width_in, width_out = self._shapes[tensor]
-        live = gradient.left.ne(0).any(dim=2, keepdim=True)  # a token without a gradient gets no update
-        normed_in, normed_out = self._norms[place]
+    def _normed(self, tensor: str, gradient: Factors, answer: Tensor | None) -> Tensor:
+        """What the layers are given of one tensor, (rows, tokens, width)."""
+        normed_in, normed_out = self._norms[self._tensors.index(tensor)]
         if self._config.normalise == "own":
             right, left = normed_in.of_own_size(gradient.right), normed_out.of_own_size(gradient.left)
         else:
             right, left = normed_in(gradient.right), normed_out(gradient.left)
         parts = [right, left]
         if answer is not None:
-            direction = nn.functional.normalize(answer, dim=1) * width_out**0.5
+            direction = nn.functional.normalize(answer, dim=1) * self._shapes[tensor][1] ** 0.5
             parts.append(direction[:, None].expand_as(left))
-        values = torch.cat(parts, dim=2)
-        for layer in self._layers_of[tensor]:
-            values = layer(values, self._place[tensor])
+        return torch.cat(parts, dim=2)
+
+    def _update(self, tensor: str, gradient: Factors, values: Tensor) -> Factors:
+        """What the layers gave, as the update of one tensor."""
+        width_in, width_out = self._shapes[tensor]
+        live = gradient.left.ne(0).any(dim=2, keepdim=True)  # a token without a gradient gets no update
         right, left = values[..., :width_in], values[..., width_in : width_in + width_out]
-        return Factors(torch.where(live, -self.rates[place] * left, 0.0), torch.where(live, right, 0.0))
+        rate = self.rates[self._tensors.index(tensor)]
+        return Factors(torch.where(live, -rate * left, 0.0), torch.where(live, right, 0.0))
 
     def groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """The α have their own learning rate."""
