@@ -26,6 +26,7 @@ from kedit_lifecycle.editors.learned.artefact import LearnedArtefact
 from kedit_lifecycle.editors.learned.examples import make_examples
 from kedit_lifecycle.editors.statistics import Statistics
 from kedit_lifecycle.evaluation.suite import aggregate, evaluate_requests, read_neighborhood
+from kedit_lifecycle.facts.readers import load_requests
 from kedit_lifecycle.facts.request import EditRequest
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.sources import DEFAULT_MODEL, load_model
@@ -40,6 +41,13 @@ def validation_facts(model: EditableModel, count: int) -> list[EditRequest]:
     validation = make_examples(model, facts, unrelated=[]).validation
     some = [one.request for one in validation]
     return [one for one in some if one.target_true and one.neighborhood][:count]
+
+
+def facts_of(arguments: argparse.Namespace, model: EditableModel) -> list[EditRequest]:
+    """The validation facts, or what the files hold."""
+    if not arguments.records:
+        return validation_facts(model, arguments.count)
+    return [one for path in arguments.records for one in load_requests(path).requests][: arguments.count]
 
 
 def in_a_row(
@@ -75,12 +83,13 @@ def main() -> None:
     parser.add_argument("--artefact", type=Path, help="a folder; otherwise what comes along")
     parser.add_argument("--try", dest="tried", default="1:1,2:1,2:0.7,3:0.7,8:0.5,16:0.25,32:0.1")
     parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--records", type=Path, nargs="+", help="other facts than the validation's")
     parser.add_argument("--row", default="", metavar="10,30,60")
     parser.add_argument("--timed", type=int, default=10, help="facts of the times; 0: no times")
     parser.add_argument("--model", default=DEFAULT_MODEL)
     arguments = parser.parse_args()
     model, text = load_model(arguments.model), reading_text(None, 512)
-    requests, base = validation_facts(model, arguments.count), text(model)
+    requests, base = facts_of(arguments, model), text(model)
     counts = [int(count) for count in arguments.row.split(",") if count]
     with tempfile.TemporaryDirectory() as folder:
         statistics = statistics_in(model, folder)
@@ -89,7 +98,7 @@ def main() -> None:
         editor = get_editor(arguments.method)
         timed = requests[: arguments.timed]
         pace = mean(seconds_of_edits("rome", {}, statistics, timed)) if timed else 0.0
-        print(f"{len(requests)} validation facts, each alone\n{HEADING}", flush=True)
+        print(f"{len(requests)} facts, each alone\n{HEADING}", flush=True)
         print(unedited_row(model, requests).row("unedited", base), flush=True)
         for tried in arguments.tried.split(","):
             rounds, scale, *gain = tried.split(":")

@@ -75,6 +75,29 @@ def draw(requests: Sequence[EditRequest], seed: int | None) -> list[EditRequest]
     return list(requests) if seed is None else random.Random(seed).sample(list(requests), len(requests))
 
 
+def widened(requests: Sequence[EditRequest], every: Sequence[EditRequest], count: int) -> list[EditRequest]:
+    """With up to `count` neighborhood prompts each: those, and questions, of records that are not edited.
+
+    They are of the same relation and true answer, and name no edited subject.
+    """
+    subjects = {one.subject for one in requests}
+    chosen = {one.question for one in requests}
+    alike: dict[tuple[str | None, str | None], list[str]] = {}
+    for one in every:
+        if one.question not in chosen:
+            alike.setdefault((one.relation, one.target_true), []).extend((one.question, *one.neighborhood))
+    found = []
+    for place, one in enumerate(requests):
+        more = [
+            text for text in alike.get((one.relation, one.target_true), []) if text not in one.neighborhood
+        ]
+        free = [text for text in dict.fromkeys(more) if not any(subject in text for subject in subjects)]
+        random.Random(place).shuffle(free)
+        own = (*one.neighborhood, *free)[: max(count, len(one.neighborhood))]
+        found.append(one.model_copy(update={"neighborhood": own}))
+    return found
+
+
 def run(arguments: argparse.Namespace, model: EditableModel, statistics: Statistics, text: Text) -> None:
     counts = [int(count) for count in arguments.counts.split(",")]
     seeds = [int(s) for s in arguments.seeds.split(",")] if arguments.seeds else [None]
@@ -85,7 +108,8 @@ def run(arguments: argparse.Namespace, model: EditableModel, statistics: Statist
         settings.setdefault(method, {})[field] = json.loads(value)
     base = text(model)
     for seed in seeds:
-        requests = draw(load_requests(arguments.records).requests, seed)[: max(counts)]
+        every = load_requests(arguments.records).requests
+        requests = widened(draw(every, seed)[: max(counts)], every, arguments.neighborhood)
         before = read_neighborhood(model, requests)
         print(
             f"\n{arguments.records.name}, seed {seed}, batches of {arguments.batch}\n{heading()}", flush=True
@@ -135,6 +159,9 @@ def main() -> None:
     parser.add_argument("--counts", default="20,100")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--seeds", default="", help="draw other records instead of the first ones")
+    parser.add_argument(
+        "--neighborhood", type=int, default=0, help="prompts to a record, more of them from other records"
+    )
     parser.add_argument("--text", type=Path, default=None, help="a text for perplexity (default: built in)")
     parser.add_argument("--tokens", type=int, default=1024, help="tokens of that text")
     parser.add_argument("--model", default=DEFAULT_MODEL)

@@ -6,7 +6,8 @@ The plain path is how the authors' codes do it: one request at a time, the whole
 all contexts, logits of the whole vocabulary at every position. "identical" gives both the same mathematics
 (ROME, 21 contexts, 20 steps, Adam, no early stop); "shipped" gives the engine the default model's defaults.
 The last lines are the share of the machine's matrix-multiply peak that the search reaches in a batch: all of
-its products, as torch counts them, with those of the one pass over the prefixes, by the time of all of it.
+its products, as torch counts them, with those of the one pass over the prefixes, by the time of all of it,
+the best of three, as the peak is the best of fifteen products made before, between and behind them.
 """
 
 from __future__ import annotations
@@ -190,7 +191,11 @@ def shipped(
     report(f"shipped {method}, batch of {batch}", plain / (seconds / batch), numbers.mean(steps))
     with FlopCounterMode(display=False) as counter:
         engine.find(contexts[:batch])
-    rate = seconds * matmul_peak()
+    peak = matmul_peak()
+    for _ in range(2):  # the best of three, as the peak is the best of its products
+        seconds = min(seconds, timed(lambda: engine.find(contexts[:batch]))[0])
+        peak = max(peak, matmul_peak())
+    rate = seconds * peak
     steps_alone = search_flops(model, layer, contexts[:batch], steps)
     print(f"share of the matrix-multiply peak in that batch: {counter.get_total_flops() / rate:.0%}")
     print(f"  of it the steps' products, without padding and prefixes: {steps_alone / rate:.0%}", flush=True)

@@ -219,7 +219,8 @@ def last_layers(
 
 
 def _encoded(model: EditableModel, request: EditRequest) -> Example:
-    example = encode_example(model, request)
+    alone = request.model_copy(update={"paraphrases": (), "neighborhood": ()})  # an edit reads its prompt
+    example = encode_example(model, alone)
     length, limit = len(example.edit.new.ids) - 1, position_limit(model)
     if limit is not None and length > limit:
         raise BadRecordError(

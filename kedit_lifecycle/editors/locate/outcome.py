@@ -56,8 +56,9 @@ def to_be_repeated(
 ) -> list[int]:
     """The places of those whose value would do and was written, and whose target is too improbable yet.
 
-    Where most of the change is `left`, the key is not one that can be written at (one of a text's first
-    tokens, say, which all texts share): more of the same would cost the model, and not tell the fact.
+    Where most of the change is `left`, the averaged key is not the bare prompt's (among a text's first
+    tokens, say, where the model parks its attention): more of the same would cost the model, and not tell
+    the fact.
     """
     return [
         place

@@ -164,7 +164,7 @@ class SpreadEditor(Editor[SpreadConfigT]):
     def _poor(self, requests: Sequence[EditRequest], left: dict[int, float]) -> list[str]:
         return [
             f"{requests[index].question!r}: {share:.0%} of the change is missing after the last layer; "
-            f"{self.residual_knob}, or write to more layers"
+            f"{self.residual_knob}, raise unprefixed_weight, or write to more layers"
             for index, share in left.items()
             if share > POOR_RESIDUAL
         ]
