@@ -96,6 +96,7 @@ class MendNetwork(HyperNetwork):
         for tensor, shape in shapes.items():
             by_shape.setdefault(shape, []).append(tensor)
         self._alike = list(by_shape.values())
+        self._place = {tensor: place for place, tensor in enumerate(shapes)}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             layers = {
@@ -148,7 +149,7 @@ class MendNetwork(HyperNetwork):
 
     def _normed(self, tensor: str, gradient: Factors, answer: Tensor | None) -> Tensor:
         """What the layers are given of one tensor, (rows, tokens, width)."""
-        normed_in, normed_out = self._norms[self._tensors.index(tensor)]
+        normed_in, normed_out = self._norms[self._place[tensor]]
         if self._config.normalise == "own":
             right, left = normed_in.of_own_size(gradient.right), normed_out.of_own_size(gradient.left)
         else:
@@ -164,7 +165,7 @@ class MendNetwork(HyperNetwork):
         width_in, width_out = self._shapes[tensor]
         live = gradient.left.ne(0).any(dim=2, keepdim=True)  # a token without a gradient gets no update
         right, left = values[..., :width_in], values[..., width_in : width_in + width_out]
-        rate = self.rates[self._tensors.index(tensor)]
+        rate = self.rates[self._place[tensor]]
         return Factors(torch.where(live, -rate * left, 0.0), torch.where(live, right, 0.0))
 
     def groups(self, learning_rate: float) -> list[dict[str, Any]]:
