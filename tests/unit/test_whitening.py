@@ -8,7 +8,7 @@ from tiny import tiny_editable
 from torch import Tensor
 
 from kedit_lifecycle.editors.learned.gradients import Factors
-from kedit_lifecycle.editors.learned.whitening import SMALLEST, Whitening
+from kedit_lifecycle.editors.learned.whitening import SMALLEST, Entered, Whitening
 from kedit_lifecycle.editors.mend import Mend, MendNetworkConfig
 from kedit_lifecycle.editors.mend.network import MendNetwork
 from kedit_lifecycle.editors.statistics.second_moment import key_width
@@ -53,8 +53,8 @@ def test_an_update_answers_its_own_input_in_full_and_by_the_whitened_likeness_an
     own, other = inputs()[:2]
     gradient = Factors(drawn(1, 1, 4), own[None, None])
     entered = whitening.enter(gradient)
-    assert torch.allclose(entered.right.square().mean(dim=2), torch.ones(1, 1))
-    update = whitening.leave(entered, gradient).dense()[0]  # (4, WIDTH)
+    assert torch.allclose(entered.factors.right.square().mean(dim=2), torch.ones(1, 1))
+    update = whitening.leave(entered.factors, entered.sizes).dense()[0]  # (4, WIDTH)
     value = gradient.left[0, 0]
     assert torch.allclose(update @ own, value, rtol=1e-3, atol=1e-4)
     first, second = whitening(own), whitening(other)
@@ -66,7 +66,8 @@ def test_with_every_direction_it_is_rome_s_key() -> None:
     own = inputs()[0]
     gradient = Factors(torch.ones(1, 1, 1), own[None, None])
     whitening = measured(WIDTH)
-    found = whitening.leave(whitening.enter(gradient), gradient).right[0, 0]
+    entered = whitening.enter(gradient)
+    found = whitening.leave(entered.factors, entered.sizes).right[0, 0]
     key = torch.linalg.solve((inputs().T @ inputs()).double(), own.double())
     assert torch.allclose(found, (key / (key @ own.double())).float(), rtol=1e-2, atol=1e-5)
 
@@ -74,15 +75,16 @@ def test_with_every_direction_it_is_rome_s_key() -> None:
 def test_until_it_was_measured_it_changes_nothing() -> None:
     gradient = Factors(drawn(2, 3, 4), drawn(2, 3, WIDTH))
     whitening = Whitening(WIDTH, 3)
-    assert whitening.enter(gradient) is gradient
-    assert whitening.leave(gradient, gradient) is gradient
+    assert whitening.enter(gradient) == Entered(gradient, None)
+    assert whitening.leave(gradient, None) is gradient
 
 
 def test_a_small_input_s_update_is_no_blow_to_the_others_and_padding_stays_nothing() -> None:
     whitening = measured(WIDTH)
     own = inputs()[0] * 1e-6
     gradient = Factors(torch.ones(1, 2, 1), torch.stack([own, torch.zeros(WIDTH)])[None])
-    update = whitening.leave(whitening.enter(gradient), gradient)
+    entered = whitening.enter(gradient)
+    update = whitening.leave(entered.factors, entered.sizes)
     assert float(update.right.norm()) < 1 / (SMALLEST * float(whitening.size)) * float(whitening.gains.max())
     assert not update.right[0, 1].any()
     assert update.right.isfinite().all()
@@ -92,7 +94,7 @@ def test_rows_beyond_the_tokens_answer_an_input_of_typical_size() -> None:
     whitening = measured(WIDTH)
     gradient = Factors(drawn(1, 1, 4), inputs()[None, :1])
     offset = Factors(drawn(1, 2, 4), drawn(1, 2, WIDTH))
-    found = whitening.leave(offset, gradient).right[0, 1]
+    found = whitening.leave(offset, whitening.enter(gradient).sizes).right[0, 1]
     assert torch.allclose(found, whitening(offset.right)[0, 1] / (float(whitening.size) * WIDTH**0.5))
 
 

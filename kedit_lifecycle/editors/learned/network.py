@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from kedit_lifecycle.editors.learned.gradients import Factors
 from kedit_lifecycle.editors.learned.settings import NetworkConfig
-from kedit_lifecycle.editors.learned.whitening import Whitening
+from kedit_lifecycle.editors.learned.whitening import Entered, Whitening
 
 
 @dataclass(frozen=True)
@@ -76,28 +76,28 @@ class HyperNetwork(nn.Module, ABC):
 
     def updates(self, texts: Sequence[EditText], gradients: Mapping[str, Factors]) -> dict[str, Factors]:
         """The update of each tensor, by the rows of the gradients: W' = W + Σ_r left_r right_rᵀ."""
-        chosen = self._chosen(texts, gradients)
-        entered = self._entered(chosen)
-        found: dict[str, Factors] = self(texts, entered, answer_gradients(texts, gradients))
+        entered = self._entered(texts, gradients)
+        given = {name: one.factors for name, one in entered.items()}
+        found: dict[str, Factors] = self(texts, given, answer_gradients(texts, gradients))
         if self.own_keys:
             found = {
-                name: Factors(one.left.sum(dim=1, keepdim=True), entered[name].right)
+                name: Factors(one.left.sum(dim=1, keepdim=True), given[name].right)
                 for name, one in found.items()
             }
         if not self.whitens:
             return found
-        return {name: self.whitening(name).leave(one, chosen[name]) for name, one in found.items()}
+        return {name: self.whitening(name).leave(one, entered[name].sizes) for name, one in found.items()}
 
     def learn_sizes(self, texts: Sequence[EditText], gradients: Mapping[str, Factors]) -> None:
         """Take note of a training batch's gradients, before they are used."""
-        self.observe(self._entered(self._chosen(texts, gradients)))
+        entered = self._entered(texts, gradients)
+        self.observe({name: one.factors for name, one in entered.items()})
 
-    def _chosen(self, texts: Sequence[EditText], gradients: Mapping[str, Factors]) -> Mapping[str, Factors]:
-        return gradients if self._tokens == "all" else subject_tokens(texts, gradients)
-
-    def _entered(self, chosen: Mapping[str, Factors]) -> Mapping[str, Factors]:
+    def _entered(self, texts: Sequence[EditText], gradients: Mapping[str, Factors]) -> dict[str, Entered]:
+        """Of the tokens, and in the coordinates, that the settings name."""
+        chosen = gradients if self._tokens == "all" else subject_tokens(texts, gradients)
         if not self.whitens:
-            return chosen
+            return {name: Entered(one, None) for name, one in chosen.items()}
         return {name: self.whitening(name).enter(one) for name, one in chosen.items()}
 
     @abstractmethod

@@ -8,6 +8,8 @@ keys with.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +17,14 @@ from kedit_lifecycle.editors.learned.gradients import Factors
 
 SMALLEST = 0.25
 """Of the typical size: an input smaller than this counts as this, or its update would be a blow to others."""
+
+
+@dataclass(frozen=True)
+class Entered:
+    """Factors in a whitening's coordinates, and their inputs' sizes there, (rows, tokens, 1) or None."""
+
+    factors: Factors
+    sizes: Tensor | None
 
 
 class Whitening(nn.Module):
@@ -50,21 +60,22 @@ class Whitening(nn.Module):
         """T x, of inputs (…, width)."""
         return values + ((values @ self.directions) * (self.gains - 1)) @ self.directions.T
 
-    def enter(self, gradient: Factors) -> Factors:
-        """The gradient's inputs in these coordinates, each with a mean square of 1."""
+    def enter(self, gradient: Factors) -> Entered:
+        """The gradient's inputs in these coordinates, each with a mean square of 1, and their sizes there."""
         if self.size == 0:
-            return gradient
-        return Factors(gradient.left, evened(self(gradient.right), self.size))
+            return Entered(gradient, None)
+        white = self(gradient.right)
+        sizes = sizes_of(white, self.size)
+        return Entered(Factors(gradient.left, evened(white, sizes)), sizes)
 
-    def leave(self, update: Factors, gradient: Factors) -> Factors:
+    def leave(self, update: Factors, sizes: Tensor | None) -> Factors:
         """An update that was found there, as one of the weight.
 
-        `gradient` is what `enter` was given: row r of the update answers the r-th input as if it had a size
+        `sizes` are those that `enter` gave: row r of the update answers the r-th input as if it had a size
         of 1; rows beyond (an offset) answer an input of typical size so.
         """
-        if self.size == 0:
+        if sizes is None:
             return update
-        sizes = sizes_of(self(gradient.right), self.size)
         beyond = update.right.shape[1] - sizes.shape[1]
         sizes = torch.cat([sizes, self.size.expand(len(sizes), beyond, 1)], dim=1)
         return Factors(update.left, self(update.right) / (sizes * update.right.shape[2] ** 0.5))
@@ -76,9 +87,9 @@ def sizes_of(values: Tensor, typical: Tensor) -> Tensor:
     return sizes
 
 
-def evened(values: Tensor, typical: Tensor) -> Tensor:
-    """Each with a mean square of 1, by `sizes_of`."""
-    even: Tensor = values * (values.shape[-1] ** 0.5 / sizes_of(values, typical))
+def evened(values: Tensor, sizes: Tensor) -> Tensor:
+    """Each with a mean square of 1, given their `sizes_of`."""
+    even: Tensor = values * (values.shape[-1] ** 0.5 / sizes)
     return even
 
 

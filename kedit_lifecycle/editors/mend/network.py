@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from kedit_lifecycle.editors.learned.gradients import Factors
 from kedit_lifecycle.editors.learned.network import EditText, HyperNetwork
-from kedit_lifecycle.editors.learned.whitening import evened
+from kedit_lifecycle.editors.learned.whitening import evened, sizes_of
 from kedit_lifecycle.editors.mend.config import MendNetworkConfig
 
 _SMALLEST_DEVIATION = 1e-7
@@ -71,7 +71,8 @@ class RunningNorm(nn.Module):
         """Values each with a mean square of 1, but for the very small (`whitening.sizes_of`)."""
         if self.count < 2:
             return values
-        return evened(values, (self.squares.sum() / self.count + self.mean.square().sum()).sqrt())
+        typical = (self.squares.sum() / self.count + self.mean.square().sum()).sqrt()
+        return evened(values, sizes_of(values, typical))
 
     def forward(self, values: Tensor) -> Tensor:
         """Values with mean 0 and deviation 1."""
