@@ -159,13 +159,13 @@ def times(artefacts: Sequence[LearnedArtefact], statistics: Statistics) -> None:
         print("".join(f"  {of.__name__} {of(own) / of(rome):.3f}" for of in (numbers.median, numbers.mean)))
 
 
-def sequence(model: str, artefact: LearnedArtefact, count: int, settings: Mapping[str, Any]) -> None:
+def sequence(arguments: argparse.Namespace, artefact: LearnedArtefact, settings: Mapping[str, Any]) -> None:
     """At which edit of a run the gate calls the model degrading or worse; it only looks (`observe`)."""
-    requests = counterfact_held_out()[:count]
+    requests = counterfact_held_out()[: arguments.sequence]
     series = Series(len(requests))
     with (
         tempfile.TemporaryDirectory() as folder,
-        Workbench.create(Path(folder) / "store", model=model) as workbench,
+        Workbench.create(Path(folder) / "store", model=arguments.model, device=arguments.device) as workbench,
     ):
         workbench.statistics.trained.add(artefact)
         method = artefact.recipe["method"]
@@ -183,7 +183,7 @@ def train(arguments: argparse.Namespace) -> Path:
     """Train by the default recipe; where the artefact was copied to."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        Workbench.create(Path(folder) / "store", model=arguments.model) as workbench,
+        Workbench.create(Path(folder) / "store", model=arguments.model, device=arguments.device) as workbench,
     ):
         began = time.perf_counter()
         held = [*counterfact_held_out(), *zsre_held_out()]
@@ -218,6 +218,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=None, help="records of each set; 0: no tables")
     parser.add_argument("--sequence", type=int, default=0, help="edits in a row, judged by the gate")
     parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     places = [*arguments.artefacts, *([train(arguments)] if arguments.train else [])]
     if not places:
@@ -226,7 +227,7 @@ def main() -> None:
     for one in artefacts:
         print(f"{named(one)}, best at step {one.recipe['best_step']}: {one.recipe['validation']}")
         print(f"  settings {dict(one.recipe['settings'])}\n  training {dict(one.recipe['training'])}")
-    model = load_model(arguments.model)
+    model = load_model(arguments.model, device=arguments.device)
     with tempfile.TemporaryDirectory() as folder:
         statistics = statistics_in(model, folder)
         for one in artefacts:
@@ -236,7 +237,7 @@ def main() -> None:
         times(artefacts, statistics)
     for one in artefacts if arguments.sequence else []:
         for settings in ({}, SMALL_STEPS):
-            sequence(arguments.model, one, arguments.sequence, settings)
+            sequence(arguments, one, settings)
 
 
 if __name__ == "__main__":

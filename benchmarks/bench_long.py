@@ -128,11 +128,15 @@ def main() -> None:
     parser.add_argument("--generate-every", type=int, default=500, help="generated exact match, on all")
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=JSON")
     arguments = parser.parse_args()
     fresh = not (arguments.store / "ledger.db").exists()
+    place, device = arguments.store, arguments.device
     opened = (
-        Workbench.create(arguments.store, model=arguments.model) if fresh else Workbench.open(arguments.store)
+        Workbench.create(place, model=arguments.model, device=device)
+        if fresh
+        else Workbench.open(place, device=device)
     )
     with opened as workbench:
         workbench.checkout_model()

@@ -165,9 +165,10 @@ def main() -> None:
     parser.add_argument("--text", type=Path, default=None, help="a text for perplexity (default: built in)")
     parser.add_argument("--tokens", type=int, default=1024, help="tokens of that text")
     parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--set", action="append", default=[], metavar="METHOD.FIELD=JSON")
     arguments = parser.parse_args()
-    model = load_model(arguments.model)
+    model = load_model(arguments.model, device=arguments.device)
     with tempfile.TemporaryDirectory() as folder:
         run(arguments, model, statistics_in(model, folder), reading_text(arguments.text, arguments.tokens))
 

@@ -50,9 +50,9 @@ def plain_search(
 ) -> Tensor:
     """δ (d_model,) by whole forward passes and full logits."""
     facts = [*contexts.prompts, contexts.essence]
-    ids, mask = pad_batch([fact.ids for fact in facts], model.pad_id)
-    lookup = torch.tensor([fact.subject_last for fact in facts])
-    rows = torch.arange(len(facts))
+    ids, mask = pad_batch([fact.ids for fact in facts], model.pad_id, model.device)
+    lookup = torch.tensor([fact.subject_last for fact in facts], device=model.device)
+    rows = torch.arange(len(facts), device=model.device)
     module = model.network.get_submodule(model.architecture.mlp_down_path(layer))
     state: dict[str, Tensor] = {}
 
@@ -67,7 +67,7 @@ def plain_search(
     places = [
         (r, p - 1, f.ids[p]) for r, f in enumerate(facts[:-1]) for p in range(f.target_start, len(f.ids))
     ]
-    at, column, wanted = (torch.tensor(part) for part in zip(*places, strict=True))
+    at, column, wanted = (torch.tensor(part, device=model.device) for part in zip(*places, strict=True))
     end = len(facts[-1].ids) - 1
     hook = module.register_forward_hook(add)
     try:
@@ -93,7 +93,7 @@ def plain_search(
                     delta.mul_(limit / delta.norm())
     finally:
         hook.remove()
-    return delta.detach()
+    return delta.detach().cpu()
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -137,8 +137,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--method", default="memit", help="whose defaults are the shipped ones")
     parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
-    model = load_model(arguments.model)
+    model = load_model(arguments.model, device=arguments.device)
     requests = load_requests(arguments.records).requests[: max(arguments.batch, arguments.plain)]
     rome = get_editor("rome").default_config(model)
     layer = rome.layer
@@ -191,10 +192,10 @@ def shipped(
     report(f"shipped {method}, batch of {batch}", plain / (seconds / batch), numbers.mean(steps))
     with FlopCounterMode(display=False) as counter:
         engine.find(contexts[:batch])
-    peak = matmul_peak()
+    peak = matmul_peak(model.device)
     for _ in range(2):  # the best of three, as the peak is the best of its products
         seconds = min(seconds, timed(lambda: engine.find(contexts[:batch]))[0])
-        peak = max(peak, matmul_peak())
+        peak = max(peak, matmul_peak(model.device))
     rate = seconds * peak
     steps_alone = search_flops(model, layer, contexts[:batch], steps)
     print(f"share of the matrix-multiply peak in that batch: {counter.get_total_flops() / rate:.0%}")

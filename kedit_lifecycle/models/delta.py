@@ -3,7 +3,8 @@
 The replay must give the same bits with any number of threads, on any device and library (DESIGN,
 invariant 2). A matrix product does not: its order of summation is the library's business. So a
 rank-n update is n element-wise steps W ← W + l_i ⊗ r_i in order, each one product and one sum in
-float32, both correctly rounded by IEEE 754; nothing in it can be reordered or fused.
+float32, both correctly rounded by IEEE 754; nothing in it can be reordered or fused. So a GPU may
+take the steps, too.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor
 
 Operation = Literal["rank", "add", "set"]
 _BLOCK_ELEMENTS = 1 << 16  # rows are taken in blocks that stay in cache; each element's order is unchanged
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,10 @@ class WeightDelta:
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
 
 
-def replay(master: Tensor, update: TensorUpdate) -> Tensor:
+def replay(master: Tensor, update: TensorUpdate, device: torch.device = _CPU) -> Tensor:
     """`master` (float32, CPU) after `update`; `master` itself is left alone.
+
+    Rank-one steps are taken on `device`, with the same bits on each.
 
     Raises:
         ValueError: if the shapes do not fit.
@@ -83,18 +87,20 @@ def replay(master: Tensor, update: TensorUpdate) -> Tensor:
         return update.left.clone() if update.operation == "set" else master + update.left
     if (update.left.shape[1], update.right.shape[1]) != tuple(master.shape):
         raise ValueError(f"{update.tensor}: factors do not fit {tuple(master.shape)}")
-    return _add_rank_one_steps(master.clone(), update.left, update.right)
+    changed = master.to(device, copy=True)
+    _add_rank_one_steps(changed, update.left.to(device), update.right.to(device))
+    return changed.cpu()
 
 
-def _add_rank_one_steps(weight: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    rows_per_block = max(1, _BLOCK_ELEMENTS // weight.shape[1])
+def _add_rank_one_steps(weight: Tensor, left: Tensor, right: Tensor) -> None:
+    on_cpu = weight.device == _CPU
+    rows_per_block = max(1, _BLOCK_ELEMENTS // weight.shape[1]) if on_cpu else len(weight)
     for start in range(0, weight.shape[0], rows_per_block):
         block = weight[start : start + rows_per_block]
         product = torch.empty_like(block)
         for step in range(left.shape[0]):
             torch.mul(left[step, start : start + rows_per_block, None], right[step], out=product)
             block.add_(product)
-    return weight
 
 
 def delta_norm(before: Tensor, after: Tensor) -> float:

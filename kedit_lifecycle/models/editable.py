@@ -14,6 +14,7 @@ from kedit_lifecycle.errors import ModelError
 from kedit_lifecycle.models.architectures import Architecture, architecture_of
 from kedit_lifecycle.models.delta import TensorUpdate, delta_norm, replay
 from kedit_lifecycle.models.fingerprints import model_digest, tensor_fingerprint
+from kedit_lifecycle.models.room import device_with_room
 from kedit_lifecycle.models.tokens import pad_id_of
 
 
@@ -117,6 +118,10 @@ class EditableModel:
         """The masters of all tensors that are edited now."""
         return dict(self._masters)
 
+    def replayed(self, master: Tensor, update: TensorUpdate) -> Tensor:
+        """`replay`, on the model's own device where that has room."""
+        return replay(master, update, device_with_room(self.device, 2 * master.nbytes))
+
     def apply(self, updates: Sequence[TensorUpdate]) -> list[AppliedUpdate]:
         """Replay updates in order; all of them or, on an error, none."""
         saved = self.masters
@@ -129,12 +134,12 @@ class EditableModel:
     def try_out(self, updates: Sequence[TensorUpdate]) -> None:
         """Replay updates that are not to stay, in a `trial`: nothing is said of what they changed."""
         for update in updates:
-            self._install(update.tensor, replay(self.master(update.tensor), update))
+            self._install(update.tensor, self.replayed(self.master(update.tensor), update))
 
     def _apply_one(self, update: TensorUpdate) -> AppliedUpdate:
         master = self.master(update.tensor)
         before = self.fingerprints(update.tensor)
-        changed = replay(master, update)
+        changed = self.replayed(master, update)
         self._install(update.tensor, changed)
         return AppliedUpdate(update, before, self.fingerprints(update.tensor), delta_norm(master, changed))
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from kedit_lifecycle.errors import BlobDamagedError, BlobMissingError, StoreError
 from kedit_lifecycle.ledger.records import TensorState, UpdateDraft, VersionRow
 from kedit_lifecycle.ledger.store import Store
-from kedit_lifecycle.models.delta import TensorUpdate, replay
+from kedit_lifecycle.models.delta import TensorUpdate
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.fingerprints import from_canonical, tensor_fingerprint
 
@@ -90,7 +90,7 @@ def _rebuild(
         pending += reversed([u for u in store.reader.updates(ancestor.number) if u.tensor == tensor])
     assert master is not None  # the root's tensors are the base's
     for update in reversed(pending):
-        master = replay(master, stored_update(store, update))
+        master = model.replayed(master, stored_update(store, update))
     return master
 
 

@@ -344,3 +344,18 @@ def test_an_update_without_keys_adds_none() -> None:
     past = past_keys(draw(2, WIDTH))
     past.add([TensorUpdate(TENSOR, "add", torch.zeros(1, 1))])
     assert len(past.blocks(TENSOR)) == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_a_gpu_finds_the_same_directions_and_gives_them_back_on_the_cpu() -> None:
+    gpu = torch.device("cuda")
+    covariance = covariance_space(moment(), 2.0, "C", device=gpu)
+    null = null_space(moment(), "N", fraction=0.75, threshold=None, device=gpu)
+    assert covariance.factor.device.type == null.basis.device.type == "cuda"
+    keys, blocks = draw(3, WIDTH), [draw(30, WIDTH, seed=9), draw(25, WIDTH, seed=10)]
+    pairs: list[tuple[KeySpace, KeySpace]] = [(covariance, memit_space()), (null, alphaedit_space())]
+    for past in (past_keys(), past_keys(draw(2, WIDTH, seed=9)), past_keys(*blocks)):
+        for there, here in pairs:
+            found = update_directions(there, keys, 0.5, tensor=TENSOR, past=past.copy())
+            expected = update_directions(here, keys, 0.5, tensor=TENSOR, past=past.copy())
+            torch.testing.assert_close(found.rows, expected.rows, rtol=1e-8, atol=1e-10)

@@ -76,6 +76,16 @@ def test_threads_do_not_matter() -> None:
     assert same_bits(replay(master, dense), two)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_a_gpu_takes_the_same_steps() -> None:
+    master, update = drawn(1200, 900), rank_update(64, 1200, 900)
+    assert update.right is not None
+    tiny = TensorUpdate("w", "rank", update.left * 1e-30, update.right * 1e-9)  # products below 2⁻¹²⁶
+    for start in (master, torch.zeros_like(master)):
+        for one in (update, tiny):
+            assert same_bits(replay(start, one, torch.device("cuda")), replay(start, one))
+
+
 def test_strides_do_not_matter() -> None:
     master, update = drawn(ROWS, COLUMNS), rank_update()
     assert update.right is not None

@@ -13,8 +13,9 @@ from torch import Tensor
 from kedit_lifecycle.blobs import BlobStore, CanonicalTensor
 from kedit_lifecycle.errors import BlobDamagedError, BlobMissingError, StoreError
 from kedit_lifecycle.models.delta import TensorUpdate, replay
+from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.fingerprints import to_canonical
-from kedit_lifecycle.workbench import Workbench, checkout
+from kedit_lifecycle.workbench import Workbench
 
 pytestmark = [pytest.mark.unit, pytest.mark.usefixtures("kedit_cache")]
 
@@ -121,7 +122,7 @@ def test_a_lost_checkpoint_is_replayed_around_and_said(tmp_path: Path, harm: str
         assert all("checkpoint" in note and "v4" in note for note in workbench.notes)
 
 
-def tampered(master: Tensor, update: TensorUpdate) -> Tensor:
+def tampered(_: EditableModel, master: Tensor, update: TensorUpdate) -> Tensor:
     return torch.nextafter(replay(master, update), torch.tensor(torch.inf))
 
 
@@ -132,7 +133,7 @@ def test_a_replay_that_gives_other_bits_falls_back_to_kept_bytes_and_says_so(
     with Workbench.open(tmp_path / "store") as workbench:
         master = workbench.checkout_model("1").masters
         kept = {name: to_canonical(tensor) for name, tensor in master.items()}
-    monkeypatch.setattr(checkout, "replay", tampered)
+    monkeypatch.setattr(EditableModel, "replayed", tampered)
     with Workbench.open(tmp_path / "store") as workbench:
         with pytest.raises(StoreError, match=r"at v1 cannot be rebuilt: .*other bits"):
             workbench.checkout_model("1")

@@ -40,7 +40,8 @@ class AlphaEdit(SpreadEditor[AlphaEditConfig]):
         fraction, threshold = config.null_space_fraction, config.null_space_threshold
         name = ("null space", entry.digest, fraction, threshold)
         space = statistics.remember(
-            name, lambda: null_space(moment, name, fraction=fraction, threshold=threshold)
+            name,
+            lambda: null_space(moment, name, fraction=fraction, threshold=threshold, device=model.device),
         )
         tensor = model.architecture.mlp_down_weight(layer)
         kept = past if config.past_keys else None

@@ -41,5 +41,5 @@ class Emmet(SpreadEditor[EmmetConfig]):
         entry, moment = statistics.second_moment(layer, tokens=config.second_moment_tokens)
         weight = config.covariance_weight
         name = ("covariance", entry.digest, weight, 0.0)
-        space = statistics.remember(name, lambda: covariance_space(moment, weight, name))
+        space = statistics.remember(name, lambda: covariance_space(moment, weight, name, device=model.device))
         return update_directions(space, keys, config.damping if len(keys) > 1 else 0.0)

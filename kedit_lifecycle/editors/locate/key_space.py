@@ -11,6 +11,7 @@ EMMET:     C = λ E[k kᵀ], ρ → 0      (Gupta et al. 2024, eq. 9)
 ROME:      EMMET for one key         (Meng et al. 2022, eq. 2)
 
 By the push-through identity the inverse is n × n or dimension × dimension, whichever is smaller.
+All of it is float64, on the model's GPU where that has room; keys come from the CPU, and D goes back there.
 """
 
 from __future__ import annotations
@@ -24,13 +25,16 @@ from torch import Tensor
 
 from kedit_lifecycle.editors.past_keys import PastKeys
 from kedit_lifecycle.errors import EditFailedError
+from kedit_lifecycle.models.room import device_with_room
 
 _RIDGES = (0.0, *(10.0**exponent for exponent in range(-10, 0)))
+_CPU = torch.device("cpu")
+_COPIES = 4  # of a matrix, while it is factorised
 _LEAST_PIVOT = 1e-5  # of the largest: keys come in float32, and a smaller pivot is their rounding
 
 
 class KeySpace(Protocol):
-    """Coordinates in which a layer's keys are measured; float64."""
+    """Coordinates in which a layer's keys are measured; float64, on the device of its own tensor."""
 
     @property
     def name(self) -> Hashable:
@@ -45,7 +49,7 @@ class KeySpace(Protocol):
         """What had to be added to the diagonal of C; 0 for a null space."""
 
     def whiten(self, keys: Tensor) -> Tensor:
-        """(n, d_ff) -> (n, dimension): each row k̂ = Tᵀk."""
+        """(n, d_ff) on any device -> (n, dimension): each row k̂ = Tᵀk."""
 
     def unwhiten(self, rows: Tensor) -> Tensor:
         """(n, dimension) -> (n, d_ff): each row T x."""
@@ -66,7 +70,8 @@ class CovarianceSpace:
 
     def whiten(self, keys: Tensor) -> Tensor:
         """L⁻¹k."""
-        solved: Tensor = torch.linalg.solve_triangular(self.factor, keys.double().T, upper=False)
+        own = keys.to(self.factor)
+        solved: Tensor = torch.linalg.solve_triangular(self.factor, own.T, upper=False)
         return solved.T
 
     def unwhiten(self, rows: Tensor) -> Tensor:
@@ -90,7 +95,7 @@ class NullSpace:
 
     def whiten(self, keys: Tensor) -> Tensor:
         """Uᵀk."""
-        return keys.double() @ self.basis
+        return keys.to(self.basis) @ self.basis
 
     def unwhiten(self, rows: Tensor) -> Tensor:
         """U x."""
@@ -98,16 +103,21 @@ class NullSpace:
 
 
 def covariance_space(
-    second_moment: Tensor, weight: float, name: Hashable, identity: float = 0.0
+    second_moment: Tensor,
+    weight: float,
+    name: Hashable,
+    identity: float = 0.0,
+    *,
+    device: torch.device = _CPU,
 ) -> CovarianceSpace:
-    """The space of C = weight · E[k kᵀ] + identity · I, by Cholesky in float64.
+    """The space of C = weight · E[k kᵀ] + identity · I, by Cholesky in float64; on `device` if it has room.
 
     A singular C gets the smallest ridge of 10ᵐ · mean diagonal that works.
 
     Raises:
         EditFailedError: no ridge works.
     """
-    matrix = weight * second_moment.double()
+    matrix = weight * _for_factorising(second_moment, device)
     matrix.diagonal().add_(identity)
     scale = float(matrix.diagonal().mean())
     for share in _RIDGES:
@@ -120,14 +130,21 @@ def covariance_space(
 
 
 def null_space(
-    second_moment: Tensor, name: Hashable, *, fraction: float | None, threshold: float | None
+    second_moment: Tensor,
+    name: Hashable,
+    *,
+    fraction: float | None,
+    threshold: float | None,
+    device: torch.device = _CPU,
 ) -> NullSpace:
     """Eigenvectors of E[k kᵀ] with the smallest eigenvalues: a `fraction` of them, or those < `threshold`.
+
+    They are found on `device` if it has room.
 
     Raises:
         EditFailedError: nothing is left below the threshold.
     """
-    values, vectors = torch.linalg.eigh(second_moment.double())  # ascending
+    values, vectors = torch.linalg.eigh(_for_factorising(second_moment, device))  # ascending
     count = int((values < (threshold or 0)).sum())
     if fraction is not None:
         count = max(1, round(fraction * len(values)))
@@ -139,9 +156,15 @@ def null_space(
     return NullSpace(name, vectors[:, :count].contiguous())
 
 
+def _for_factorising(second_moment: Tensor, device: torch.device) -> Tensor:
+    """In float64, where there is room for it and for what a factorisation makes of it."""
+    place = device_with_room(device, _COPIES * 8 * second_moment.numel())
+    return second_moment.to(place, torch.float64)
+
+
 @dataclass(frozen=True)
 class Directions:
-    """Rows (n, d_ff) in float64 such that ΔW = Rᵀ · rows, and what had to be added to ρ and to C."""
+    """Rows (n, d_ff), float64 on the CPU, with ΔW = Rᵀ · rows; and what had to be added to ρ and to C."""
 
     rows: Tensor
     added_ridge: float = 0.0
@@ -165,16 +188,16 @@ def update_directions(
     # n × n systems are made anew each time, the other ones grow with the history
     if count <= (space.dimension // 4 if earlier else space.dimension):
         stacked = own if not earlier else torch.cat([*(space.whiten(b) for b in earlier), own])
-        weights, added = _solve(stacked @ stacked.T, ridge, _last_columns(count, len(own)))
-        return Directions(space.unwhiten(weights.T @ stacked), added + space.ridge)
+        weights, added = _solve(stacked @ stacked.T, ridge, _last_columns(count, len(own), own.device))
+        return Directions(space.unwhiten(weights.T @ stacked).cpu(), added + space.ridge)
     gram = own.T @ own
     before = None if past is None else past.gram(tensor, space.name, space.whiten)
     solved, added = _solve(gram if before is None else gram + before, ridge, own.T)
-    return Directions(space.unwhiten(solved.T), added + space.ridge)
+    return Directions(space.unwhiten(solved.T).cpu(), added + space.ridge)
 
 
-def _last_columns(size: int, count: int) -> Tensor:
-    return torch.eye(size, dtype=torch.float64)[:, size - count :]
+def _last_columns(size: int, count: int, device: torch.device) -> Tensor:
+    return torch.eye(size, dtype=torch.float64, device=device)[:, size - count :]
 
 
 def _solve(gram: Tensor, ridge: float, right: Tensor) -> tuple[Tensor, float]:

@@ -41,6 +41,8 @@ class Memit(SpreadEditor[MemitConfig]):
         entry, moment = statistics.second_moment(layer, tokens=config.second_moment_tokens)
         weight, identity = config.covariance_weight, config.frobenius_weight
         name = ("covariance", entry.digest, weight, identity)
-        space = statistics.remember(name, lambda: covariance_space(moment, weight, name, identity))
+        space = statistics.remember(
+            name, lambda: covariance_space(moment, weight, name, identity, device=model.device)
+        )
         tensor = model.architecture.mlp_down_weight(layer)
         return update_directions(space, keys, 1.0, tensor=tensor, past=past if config.past_keys else None)

@@ -189,7 +189,8 @@ def _space(config: RomeConfig, statistics: Statistics) -> CovarianceSpace:
     entry, moment = _second_moment(config, statistics)
     weight = config.covariance_weight
     name = ("covariance", entry.digest, weight, 0.0)
-    return statistics.remember(name, lambda: covariance_space(moment, weight, name))
+    device = statistics.model.device
+    return statistics.remember(name, lambda: covariance_space(moment, weight, name, device=device))
 
 
 def _ridge_notes(config: RomeConfig, statistics: Statistics) -> list[str]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from kedit_lifecycle.errors import UsageError
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.partial_run import Enough, stopped_early
+from kedit_lifecycle.models.room import device_with_room
 from kedit_lifecycle.models.tokens import pad_batch
 from kedit_lifecycle.progress import Progress, silent
 
@@ -38,7 +39,7 @@ def accumulate_second_moments(
         UsageError: if the text has no tokens.
     """
     widths = {layer: key_width(model, layer) for layer in layers}
-    place = _room_for_sums(model.device, widths.values())
+    place = device_with_room(model.device, 8 * sum(width**2 for width in widths.values()))
     sums = {
         layer: torch.zeros(width, width, dtype=torch.float64, device=place) for layer, width in widths.items()
     }
@@ -53,15 +54,6 @@ def accumulate_second_moments(
     if not seen:
         raise UsageError("the text for the key covariance is empty")
     return {layer: (total / seen).float().cpu() for layer, total in sums.items()}
-
-
-def _room_for_sums(device: torch.device, widths: Iterable[int]) -> torch.device:
-    """The device, if float64 sums of these widths leave half of its free memory free."""
-    if device.type != "cuda":
-        return torch.device("cpu")
-    free, _ = torch.cuda.mem_get_info(device)
-    needed = 8 * sum(width**2 for width in widths)
-    return device if 2 * needed < free else torch.device("cpu")
 
 
 def _batches(sequences: Iterable[Sequence[int]], tokens: int) -> Iterator[list[Sequence[int]]]:
