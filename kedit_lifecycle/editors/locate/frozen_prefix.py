@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -73,8 +74,58 @@ def attending(network: Any, prefix: PrefixCache) -> Iterator[None]:
         config._attn_implementation = before
 
 
+@dataclass(frozen=True)
+class Attended:
+    """What the gradient of an attention over a frozen prefix needs."""
+
+    query: Tensor  # the query heads of a group below each other, (batch, key heads, group · suffix, width)
+    key: Tensor
+    value: Tensor
+    prefix: tuple[Tensor, Tensor]
+    weights: Tensor  # (batch, key heads, group · suffix, prefix + suffix)
+    scale: float
+
+    @classmethod
+    def of(
+        cls,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        prefix: tuple[Tensor, Tensor],
+        mask: Tensor,
+        scale: float,
+    ) -> tuple[Tensor, Attended]:
+        """softmax(q [K_prefix; k]ᵀ · scale + mask) [V_prefix; v], of the arguments of `attend`."""
+        batch, heads, suffix, width = query.shape
+        groups = key.shape[1]
+        keys, values = prefix
+        before = keys.shape[2]
+        grouped = query.reshape(batch, groups, -1, width)
+        scores = torch.cat([grouped @ keys.transpose(2, 3), grouped @ key.transpose(2, 3)], dim=3).float()
+        by_head = scores.mul_(scale).view(batch, heads, suffix, -1).add_(mask)
+        weights = by_head.softmax(dim=3).to(query.dtype).view(batch, groups, -1, before + suffix)
+        found: Tensor = weights[..., :before] @ values + weights[..., before:] @ value
+        return found.view(query.shape), cls(grouped, key, value, prefix, weights, scale)
+
+    def back(self, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients of query, key and value of the suffix."""
+        keys, values = self.prefix
+        before, shape = keys.shape[2], gradient.shape
+        gradient = gradient.reshape(self.query.shape)
+        of_value = self.weights[..., before:].transpose(2, 3) @ gradient
+        of_weights = torch.cat(
+            [gradient @ values.transpose(2, 3), gradient @ self.value.transpose(2, 3)], dim=3
+        ).float()
+        exact = self.weights.float()
+        of_scores = exact * (of_weights - (exact * of_weights).sum(dim=3, keepdim=True)) * self.scale
+        of_scores = of_scores.to(self.query.dtype)
+        of_query = of_scores[..., :before] @ keys + of_scores[..., before:] @ self.key
+        of_key = of_scores[..., before:].transpose(2, 3) @ self.query
+        return of_query.view(shape), of_key, of_value
+
+
 class _Attention(torch.autograd.Function):
-    """softmax(q [K_prefix; k]ᵀ · scale + mask) [V_prefix; v], differentiable in q, k and v."""
+    """`Attended`, differentiable in q, k and v."""
 
     @staticmethod
     def forward(
@@ -86,36 +137,14 @@ class _Attention(torch.autograd.Function):
         mask: Tensor,
         scale: float,
     ) -> Tensor:
-        """Query (batch, heads, suffix, width); key and value (batch, key heads, suffix, width)."""
-        batch, heads, suffix, width = query.shape
-        groups = key.shape[1]
-        keys, values = prefix
-        before = keys.shape[2]
-        grouped = query.reshape(batch, groups, -1, width)  # the query heads of a group below each other
-        scores = torch.cat([grouped @ keys.transpose(2, 3), grouped @ key.transpose(2, 3)], dim=3).float()
-        by_head = scores.mul_(scale).view(batch, heads, suffix, -1).add_(mask)
-        weights = by_head.softmax(dim=3).to(query.dtype).view(batch, groups, -1, before + suffix)
-        ctx.save_for_backward(grouped, key, value, keys, values, weights)
-        ctx.scale = scale
-        found: Tensor = weights[..., :before] @ values + weights[..., before:] @ value
-        return found.view(batch, heads, suffix, width)
+        """See `attend`."""
+        found, ctx.attended = Attended.of(query, key, value, prefix, mask, scale)
+        return found
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Of the suffix alone."""
-        grouped, key, value, keys, values, weights = ctx.saved_tensors
-        before, gradient = keys.shape[2], gradients[0]
-        shape, gradient = gradient.shape, gradient.reshape(grouped.shape)
-        of_value = weights[..., before:].transpose(2, 3) @ gradient
-        of_weights = torch.cat(
-            [gradient @ values.transpose(2, 3), gradient @ value.transpose(2, 3)], dim=3
-        ).float()
-        exact = weights.float()
-        of_scores = exact * (of_weights - (exact * of_weights).sum(dim=3, keepdim=True)) * ctx.scale
-        of_scores = of_scores.to(grouped.dtype)
-        of_query = of_scores[..., :before] @ keys + of_scores[..., before:] @ key
-        of_key = of_scores[..., before:].transpose(2, 3) @ grouped
-        return of_query.view(shape), of_key, of_value, None, None, None
+        return *ctx.attended.back(gradients[0]), None, None, None
 
 
 def attend(

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from kedit_lifecycle.editors.locate.contexts import EditContexts
+from kedit_lifecycle.editors.locate.prefix_states import SharedHeads
 from kedit_lifecycle.editors.locate.suffix_forward import SuffixForward
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.tokens import EncodedFact
 
-_ENOUGH = 256  # suffix tokens at which a pass is busy enough that padding costs more than another pass
+_ENOUGH_ON_CPU = (
+    256  # suffix tokens from which a pass takes its time by the token: padding costs, passes do not
+)
+_ENOUGH_ON_GPU = 4096
 
 
 @dataclass(frozen=True)
 class Row:
-    """One sequence: context number `context` of request number `request`; None for its essence prompt."""
+    """One sequence: context number `context` of request number `request`; None for its essence prompt.
+
+    Its first `shared` tokens are those of all rows behind the same context prefix.
+    """
 
     request: int
     context: int | None
     fact: EncodedFact
+    shared: int = 0
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -47,29 +55,30 @@ def suffix_tokens(contexts: EditContexts) -> int:
     return sum(row.suffix for row in request_rows(contexts, 0))
 
 
-def group_rows(contexts: Sequence[EditContexts], token_budget: int) -> Iterator[list[Row]]:
-    """All rows, in groups of similar suffix length and at most `token_budget` padded suffix tokens."""
+def rows_of(contexts: Sequence[EditContexts]) -> list[Row]:
+    """All rows of all requests, each with what it shares with the others behind the same prefix."""
     rows = [row for number, one in enumerate(contexts) for row in request_rows(one, number)]
+    alike: dict[int, list[Row]] = {}
+    for row in rows:
+        if row.context:
+            alike.setdefault(row.context, []).append(row)
+    lengths = {context: _common_head(group) for context, group in alike.items() if len(group) > 1}
+    return [replace(row, shared=lengths.get(row.context or 0, 0)) for row in rows]
+
+
+def group_rows(rows: Sequence[Row], token_budget: int, device: torch.device) -> Iterator[list[Row]]:
+    """The rows, in groups of similar suffix length and at most `token_budget` padded suffix tokens."""
+    enough = _ENOUGH_ON_CPU if device.type == "cpu" else _ENOUGH_ON_GPU
     group: list[Row] = []
     for row in sorted(rows, key=lambda r: r.suffix):
         too_many = (len(group) + 1) * row.suffix > token_budget
-        padded = group and len(group) * group[0].suffix >= _ENOUGH and row.suffix > group[0].suffix
+        padded = group and len(group) * group[0].suffix >= enough and row.suffix > group[0].suffix
         if group and (too_many or padded):
             yield group
             group = []
         group.append(row)
     if group:
         yield group
-
-
-def shared_heads(rows: Sequence[Row]) -> list[int]:
-    """How many first tokens each row shares with all others behind the same prefix; 0 where alone."""
-    alike: dict[int, list[Row]] = {}
-    for row in rows:
-        if row.context:
-            alike.setdefault(row.context, []).append(row)
-    lengths = {context: _common_head(group) for context, group in alike.items() if len(group) > 1}
-    return [lengths.get(row.context or 0, 0) for row in rows]
 
 
 def _common_head(rows: Sequence[Row]) -> int:
@@ -132,18 +141,23 @@ class SuffixGroup:
     """A `SuffixForward` over rows of several requests, and where in it the losses are read."""
 
     def __init__(
-        self, model: EditableModel, layer: int, rows: Sequence[Row], *, behind_essence: bool
+        self,
+        model: EditableModel,
+        layer: int,
+        rows: Sequence[Row],
+        heads: SharedHeads,
+        *,
+        behind_essence: bool,
     ) -> None:
         self._model = model
         self._rows = list(rows)
         starts = [row.fact.subject_last for row in rows]
-        self._forward = SuffixForward(model, layer, [row.ids for row in rows], starts, shared_heads(rows))
+        shared = [row.shared for row in rows]
+        self._forward = SuffixForward(model, layer, [row.ids for row in rows], starts, shared, heads)
         self._request = torch.tensor([row.request for row in rows], device=model.device)  # (rows,)
         self._behind_essence = behind_essence
         self._place()
-        with torch.no_grad():
-            hidden = self._forward.final[self._essence_rows, self._essence_columns]
-            self._essence_before = model.logits(hidden).log_softmax(-1)  # (essences, vocabulary)
+        self._essence_before: Tensor | None = None  # (essences, vocabulary)
 
     def _place(self) -> None:
         """Where targets and essences are predicted: (row, column of the suffix) of each."""
@@ -175,7 +189,10 @@ class SuffixGroup:
         )
 
     def terms(self, delta: Tensor, live: int) -> GroupTerms:
-        """One pass with δ (live, d_model) added at the subjects' last tokens."""
+        """One pass with δ (live, d_model) added at the subjects' last tokens.
+
+        The first pass must be with δ = 0: what it says of the essences is what should stay.
+        """
         stream = self._forward.stream
         shifted = stream[:, :1] + delta[self._request][:, None].to(stream.dtype)
         final = self._forward.run(torch.cat([shifted, stream[:, 1:]], dim=1))
@@ -184,8 +201,11 @@ class SuffixGroup:
         logits = self._model.logits(final[rows, columns])  # (targets + essences, vocabulary)
         targets, essences = logits[: len(self._target_rows)], logits[len(self._target_rows) :]
         nll = cross_entropy(targets, self._target_ids, reduction="none") * self._target_weights
+        after = essences.log_softmax(-1)
+        if self._essence_before is None:
+            self._essence_before = after.detach()
         before = self._essence_before
-        kl = (before.exp() * (before - essences.log_softmax(-1))).sum(-1)
+        kl = (before.exp() * (before - after)).sum(-1)
         return self._by_request(nll, kl, targets.detach().argmax(-1) == self._target_ids, live)
 
     def _by_request(self, nll: Tensor, kl: Tensor, certain: Tensor, live: int) -> GroupTerms:
@@ -213,7 +233,8 @@ class SuffixGroup:
         essences = [
             i for i, row in enumerate(self._essence_rows.tolist()) if self._request[row].item() in place
         ]
-        self._essence_before = self._essence_before[essences]
+        if self._essence_before is not None:
+            self._essence_before = self._essence_before[essences]
         owners = [place[int(self._request[number])] for number in kept]
         self._request = torch.tensor(owners, device=self._request.device)
         self._rows = [self._rows[number] for number in kept]

@@ -17,7 +17,14 @@ from torch import Tensor
 from kedit_lifecycle.editors.locate.config import EssencePlace, ValueSearchConfig
 from kedit_lifecycle.editors.locate.contexts import EditContexts, context_average
 from kedit_lifecycle.editors.locate.optimiser import make_optimiser, narrowed
-from kedit_lifecycle.editors.locate.suffix_groups import GroupTerms, SuffixGroup, group_rows, suffix_tokens
+from kedit_lifecycle.editors.locate.prefix_states import SharedHeads
+from kedit_lifecycle.editors.locate.suffix_groups import (
+    GroupTerms,
+    SuffixGroup,
+    group_rows,
+    rows_of,
+    suffix_tokens,
+)
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.progress import Progress, silent, tell
 
@@ -106,9 +113,11 @@ class _Batch:
     def __init__(self, search: ValueSearch, contexts: Sequence[EditContexts]) -> None:
         self._search = search
         model, config = search.model, search.config
+        rows = rows_of(contexts)
+        heads = SharedHeads(model, [row.ids[: row.shared] for row in rows])
         self._groups = [
-            SuffixGroup(model, search.layer, rows, behind_essence=search.essence == "end")
-            for rows in group_rows(contexts, config.token_budget)
+            SuffixGroup(model, search.layer, group, heads, behind_essence=search.essence == "end")
+            for group in group_rows(rows, config.token_budget, model.device)
         ]
         self._context_count = torch.tensor([len(c.prompts) for c in contexts], device=model.device)
         self._collect_states(len(contexts))

@@ -1,0 +1,187 @@
+"""A decoder layer of Llama over a suffix, with its gradient written out.
+
+The products with the weights are most of a step of the search. What stands between them an automatic
+gradient makes slow: a pass over memory for every operation of norms and rotary embeddings, and one for
+each term of a sum. The weights are frozen, so there is only the gradient of the input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear, silu
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer
+
+from kedit_lifecycle.editors.locate.frozen_prefix import Attended
+
+
+def can_run(layer: nn.Module) -> bool:
+    """Whether the layer is Llama's own, and nothing but it: no bias, no adapter, no hook."""
+    if type(layer) is not LlamaDecoderLayer or any(map(_is_watched, layer.modules())):
+        return False
+    linears = [module for module in layer.modules() if isinstance(module, nn.Linear)]
+    plain = all(type(module) is nn.Linear and module.bias is None for module in linears)
+    return plain and len(linears) == 7 and layer.self_attn.config.hidden_act == "silu"
+
+
+def _is_watched(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks)
+
+
+def run(
+    layer: nn.Module,
+    hidden: Tensor,
+    position: tuple[Tensor, Tensor],
+    prefix: tuple[Tensor, Tensor],
+    mask: Tensor,
+) -> Tensor:
+    """What the layer makes of the suffix, (batch, suffix, d_model), differentiable in `hidden`.
+
+    Args:
+        layer: one that `can_run` accepts.
+        hidden: (batch, suffix, d_model).
+        position: cosines and sines of the suffix's positions, (batch, suffix, head width) each.
+        prefix: keys and values before the suffix, (batch, key heads, prefix, head width); no gradient.
+        mask: added to the scores, (batch, 1, suffix, prefix + suffix).
+    """
+    found: Tensor = _Layer.apply(hidden, layer, position, prefix, mask)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Layer(torch.autograd.Function):
+    """Rows are tokens inside: (batch · suffix, width)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        layer: Any,
+        position: tuple[Tensor, Tensor],
+        prefix: tuple[Tensor, Tensor],
+        mask: Tensor,
+    ) -> Tensor:
+        attention, mlp = layer.self_attn, layer.mlp
+        weights = _Weights.of(layer)
+        batch, suffix, _ = hidden.shape
+        rotary = _Rotary(*position)
+        rows = hidden.reshape(batch * suffix, -1)
+
+        normed, first = _Norm.of(rows, layer.input_layernorm)
+        heads = (batch, suffix, -1, attention.head_dim)
+        query = rotary.there(linear(normed, weights.query).view(heads).transpose(1, 2))
+        key = rotary.there(linear(normed, weights.key).view(heads).transpose(1, 2))
+        value = linear(normed, weights.value).view(heads).transpose(1, 2)
+        mixed, attended = Attended.of(query, key, value, prefix, mask, attention.scaling)
+        middle = torch.addmm(rows, mixed.transpose(1, 2).reshape(batch * suffix, -1), weights.mixed.T)
+
+        normed, second = _Norm.of(middle, layer.post_attention_layernorm)
+        gate, up = linear(normed, mlp.gate_proj.weight), linear(normed, mlp.up_proj.weight)
+        found = torch.addmm(middle, silu(gate).mul_(up), weights.down.T)
+        ctx.save_for_backward(gate, up)
+        ctx.kept = (weights, rotary, first, attended, second)
+        return found.view(hidden.shape)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        gate, up = ctx.saved_tensors
+        weights, rotary, first, attended, second = ctx.kept
+        shape = gradients[0].shape
+        batch, suffix, _ = shape
+        of_found = gradients[0].reshape(batch * suffix, -1)
+
+        of_product = of_found @ weights.down
+        of_normed = (of_product * silu(gate)) @ weights.up
+        of_gate = torch.ops.aten.silu_backward(of_product.mul_(up), gate)
+        of_middle = second.back(of_normed.addmm_(of_gate, weights.gate)).add_(of_found)
+
+        of_mixed = (of_middle @ weights.mixed).view(batch, suffix, -1, rotary.width).transpose(1, 2)
+        of_query, of_key, of_value = attended.back(of_mixed)
+        of_normed = _rows(rotary.back(of_query)) @ weights.query
+        of_normed.addmm_(_rows(rotary.back(of_key)), weights.key)
+        of_normed.addmm_(_rows(of_value), weights.value)
+        return first.back(of_normed).add_(of_middle).view(shape), None, None, None, None
+
+
+def _rows(heads: Tensor) -> Tensor:
+    """(batch, heads, suffix, width) -> (batch · suffix, heads · width)."""
+    return heads.transpose(1, 2).reshape(heads.shape[0] * heads.shape[2], -1)
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """A layer's matrices as they are in this pass, each (out, in)."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    mixed: Tensor
+    gate: Tensor
+    up: Tensor
+    down: Tensor
+
+    @classmethod
+    def of(cls, layer: Any) -> _Weights:
+        attention, mlp = layer.self_attn, layer.mlp
+        linears = (
+            attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj,
+            mlp.gate_proj, mlp.up_proj, mlp.down_proj,
+        )  # fmt: skip
+        return cls(*(module.weight.detach() for module in linears))
+
+
+@dataclass(frozen=True)
+class _Norm:
+    """y = w · x / √(mean x² + ε), as it was taken of `rows` (float32); `scale` is 1 / √(…)."""
+
+    rows: Tensor
+    scale: Tensor
+    weight: Tensor
+
+    @classmethod
+    def of(cls, rows: Tensor, norm: Any) -> tuple[Tensor, _Norm]:
+        exact = rows.float()
+        squares = torch.linalg.vecdot(exact, exact)[:, None]
+        scale = torch.rsqrt(squares / exact.shape[1] + norm.variance_epsilon)
+        weight = norm.weight.detach()
+        return (exact * scale).to(rows.dtype).mul_(weight), cls(exact, scale, weight)
+
+    def back(self, gradient: Tensor) -> Tensor:
+        """Of the rows; `gradient` is written over where it can be."""
+        of_unit = gradient.mul_(self.weight).float()
+        along = torch.linalg.vecdot(of_unit, self.rows)[:, None] * self.scale**3 / self.rows.shape[1]
+        return of_unit.mul_(self.scale).addcmul_(self.rows, along, value=-1).to(gradient.dtype)
+
+
+class _Rotary:
+    """x ↦ x · cos + rotate(x) · sin, rotate([a, b]) = [−b, a] (Su et al. 2021); and its transpose."""
+
+    def __init__(self, cos: Tensor, sin: Tensor) -> None:
+        self.width = cos.shape[-1]
+        self._cos = cos[:, None]  # (batch, 1, suffix, width)
+        half = self.width // 2
+        self._sin = sin[:, None, :, :half], sin[:, None, :, half:]
+
+    def there(self, heads: Tensor) -> Tensor:
+        """(batch, heads, suffix, width), contiguous."""
+        first, second = heads.chunk(2, dim=-1)
+        low, high = self._sin
+        return self._turned(heads, second, first, low, high, -1)
+
+    def back(self, heads: Tensor) -> Tensor:
+        """The transpose."""
+        first, second = heads.chunk(2, dim=-1)
+        low, high = self._sin
+        return self._turned(heads, second, first, high, low, 1)
+
+    def _turned(
+        self, heads: Tensor, to_first: Tensor, to_second: Tensor, low: Tensor, high: Tensor, sign: int
+    ) -> Tensor:
+        turned = torch.empty(heads.shape, dtype=heads.dtype, device=heads.device)
+        torch.mul(heads, self._cos, out=turned)
+        first, second = turned.chunk(2, dim=-1)
+        first.addcmul_(to_first, low, value=sign)
+        second.addcmul_(to_second, high, value=-sign)
+        return turned
