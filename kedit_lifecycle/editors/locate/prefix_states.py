@@ -34,14 +34,6 @@ class PrefixStates:
         """These rows."""
         return PrefixStates([(keys[rows], values[rows]) for keys, values in self.layers], self.seen[rows])
 
-    def beside(self, other: PrefixStates) -> PrefixStates:
-        """Each row's slots, then its slots of the other."""
-        if not (self.layers and other.layers):
-            return other if other.layers else self
-        pairs = zip(self.layers, other.layers, strict=True)
-        layers = [(torch.cat([a, c], dim=2), torch.cat([b, d], dim=2)) for (a, b), (c, d) in pairs]
-        return PrefixStates(layers, torch.cat([self.seen, other.seen], dim=1))
-
     def call(self, mask: Tensor, layers: int) -> dict[str, Any]:
         """The arguments by which a model goes on behind it, for tokens of this mask (rows, tokens)."""
         cache = DynamicCache()
@@ -85,9 +77,23 @@ def prefix_states(
     distinct = list(dict.fromkeys(pairs))
     before = heads.of([head for head, _ in distinct])
     own = _run(model, [own for _, own in distinct], before)
+    joined = _joined(before, own)
+    if len(distinct) == len(pairs):
+        return joined
     place = {pair: number for number, pair in enumerate(distinct)}
-    rows = torch.tensor([place[pair] for pair in pairs], device=own.seen.device)
-    return before.beside(own).of(rows)
+    return joined.of(torch.tensor([place[pair] for pair in pairs], device=own.seen.device))
+
+
+def _joined(first: PrefixStates, second: PrefixStates) -> PrefixStates:
+    """Each row's slots in the one, then in the other; both are emptied on the way, to hold one copy only."""
+    if not (first.layers and second.layers):
+        return second if second.layers else first
+    layers: Layers = []
+    while first.layers:
+        pairs = zip(first.layers.pop(0), second.layers.pop(0), strict=True)
+        keys, values = (torch.cat(pair, dim=2) for pair in pairs)
+        layers.append((keys, values))
+    return PrefixStates(layers, torch.cat([first.seen, second.seen], dim=1))
 
 
 @torch.no_grad()

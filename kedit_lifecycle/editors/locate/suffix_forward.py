@@ -59,7 +59,7 @@ class SuffixForward:
         self._seen = before.seen
         self._by_hand = self._prefix.attended and all(llama_layer.can_run(m) for m in self._upper)
         self._call = self._on_suffix(call)
-        self.narrow(torch.arange(len(sequences), device=model.device))
+        self._mask_call(self.stream.shape[1])
 
     def narrow(self, rows: Tensor) -> None:
         """Keep only these rows of the batch, and no more prefix and suffix than they need."""
@@ -67,7 +67,12 @@ class SuffixForward:
         slots = self._seen[rows].any(0)
         self._seen = self._seen[rows][:, slots]
         self._prefix.narrow(rows, slots)
-        _narrow_call(self._call, rows, width, self._attention_mask(width))
+        if self._call.get("position_ids") is not None:
+            self._call["position_ids"] = self._call["position_ids"][rows, :width]
+        if self._call.get("position_embeddings") is not None:
+            parts = self._call["position_embeddings"]
+            self._call["position_embeddings"] = tuple(part[rows, :width] for part in parts)
+        self._mask_call(width)
         self.stream = self.stream[rows, :width]
         self.keys, self.values = self.keys[rows], self.values[rows]
         self._lengths = self._lengths[rows]
@@ -108,6 +113,10 @@ class SuffixForward:
         own_call: dict[str, Any] = found["call"]
         return own_call
 
+    def _mask_call(self, width: int) -> None:
+        if "attention_mask" in self._call:
+            self._call["attention_mask"] = self._attention_mask(width)
+
     def _attention_mask(self, width: int) -> Tensor:
         """Additive mask (batch, 1, suffix, prefix + suffix): every row sees its own prefix, then causally."""
         before = self._seen[:, None, :].expand(-1, width, -1)
@@ -143,12 +152,3 @@ class SuffixForward:
             return first_output(module(hidden_states=hidden, **self._call))
         position, mask = self._call["position_embeddings"], self._call["attention_mask"]
         return llama_layer.run(module, hidden, position, self._prefix.of(module.self_attn.layer_idx), mask)
-
-
-def _narrow_call(call: dict[str, Any], rows: Tensor, width: int, mask: Tensor) -> None:
-    if "attention_mask" in call:
-        call["attention_mask"] = mask
-    if call.get("position_ids") is not None:
-        call["position_ids"] = call["position_ids"][rows, :width]
-    if call.get("position_embeddings") is not None:
-        call["position_embeddings"] = tuple(part[rows, :width] for part in call["position_embeddings"])
