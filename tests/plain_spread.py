@@ -20,8 +20,8 @@ from kedit_lifecycle.facts.request import EditRequest
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.tokens import EncodedFact, encode_fact
 
-Formula = Callable[[int, Tensor, Tensor, Tensor | None], Tensor]
-"""ΔW (d_model, d_ff) of a layer for keys K (d_ff, n), residuals R (d_model, n), and kept keys (d_ff, m)."""
+Formula = Callable[[int, Tensor, Tensor], Tensor]
+"""ΔW (d_model, d_ff) of a layer for keys K (d_ff, n) and residuals R (d_model, n)."""
 
 
 class PlainModel:
@@ -85,11 +85,6 @@ class PlainModel:
             hook.remove()
         key, value, stream = (kept[name][0, fact.subject_last] for name in ("key", "value", "stream"))
         return key, value, stream
-
-    def key_behind(self, text: str, token: int, layer: int) -> Tensor:
-        """Key (d_ff,) at a token behind a text."""
-        ids = (*self.tokenizer(text)["input_ids"], token)
-        return self.at_subject(EncodedFact(ids, len(ids) - 1, len(ids) - 1, len(ids)), layer)[0]
 
     def weight(self, layer: int) -> Tensor:
         """W (d_model, d_ff) of a layer's second MLP matrix, as it is now."""
@@ -210,29 +205,9 @@ def plain_spread(
     for place, layer in enumerate(config.layers):
         keys = [_mean_key(plain, one, layer, config.unprefixed_weight) for one in facts]
         share = residuals() / (len(config.layers) - place)
-        kept = _last_token_keys(plain, requests, config, prefixes, layer)
-        changes.append(formula(layer, torch.stack(keys, 1), share, kept))
+        changes.append(formula(layer, torch.stack(keys, 1), share))
         plain.add(layer, changes[-1])
     return PlainSpread(changes, (residuals().norm(dim=0) / missing).tolist())
-
-
-def _last_token_keys(
-    plain: PlainModel,
-    requests: Sequence[EditRequest],
-    config: SpreadConfig,
-    prefixes: Sequence[str],
-    layer: int,
-) -> Tensor | None:
-    """√w · keys of each subject's last token in the subject's place, behind every prefix; (d_ff, m)."""
-    found = []
-    for request in requests if config.last_token_weight else ():
-        for prefix in prefixes:
-            before = f"{prefix}. {request.prompt.partition('{}')[0]}"
-            *head, last = plain.tokenizer(before + request.subject)["input_ids"]
-            text = before.rstrip()
-            if len(head) > len(plain.tokenizer(text)["input_ids"]):
-                found.append(plain.key_behind(text, last, layer))
-    return config.last_token_weight**0.5 * torch.stack(found, 1) if found else None
 
 
 def _mean_key(plain: PlainModel, facts: Sequence[EncodedFact], layer: int, bare: float) -> Tensor:
@@ -266,10 +241,8 @@ def plain_alphaedit(P: Tensor, K: Tensor, R: Tensor, ridge: float, past: Tensor 
     return change
 
 
-def plain_emmet(C: Tensor, K: Tensor, R: Tensor, damping: float, kept: Tensor | None = None) -> Tensor:
-    """ΔW = R (Kᵀ C⁻¹ K + ε I)⁻¹ Kᵀ C⁻¹   (Gupta et al. 2024, eq. 9); kept keys have a residual of nothing."""
-    if kept is not None:
-        K, R = torch.cat([K, kept], 1), torch.cat([R, torch.zeros(len(R), kept.shape[1], dtype=R.dtype)], 1)
+def plain_emmet(C: Tensor, K: Tensor, R: Tensor, damping: float) -> Tensor:
+    """ΔW = R (Kᵀ C⁻¹ K + ε I)⁻¹ Kᵀ C⁻¹   (Gupta et al. 2024, eq. 9)."""
     inverse = torch.linalg.inv(C)
     middle = K.T @ inverse @ K + damping * torch.eye(K.shape[1], dtype=K.dtype)
     change: Tensor = R @ torch.linalg.inv(middle) @ K.T @ inverse

@@ -62,12 +62,10 @@ def encode_with_target(tokenizer: Any, prompt: str, target: str) -> EncodedTarge
 class EncodedFact:
     """A prompt with its subject in place, and a target behind it if one was given.
 
-    `ids[subject_first : subject_last + 1]` are the subject's tokens, the first and the last of which may hold
-    characters beside it; `ids[target_start:]` is the target (empty without one).
+    `ids[subject_last]` is the subject's last token; `ids[target_start:]` the target (empty without one).
     """
 
     ids: tuple[int, ...]
-    subject_first: int
     subject_last: int
     target_start: int
 
@@ -90,11 +88,10 @@ def encode_fact(tokenizer: Any, prompt: str, subject: str, target: str = "", pre
     ends = [i for i, (start, end) in enumerate(offsets) if start < subject_end <= end]
     if not ends:
         raise BadRecordError(f"the subject {subject!r} has no tokens in this model's vocabulary")
-    first = next(i for i, (_, end) in enumerate(offsets) if end > len(prefix + before))
     begin = next((i for i, (_, end) in enumerate(offsets) if end > len(stem)), len(ids))
     if target and begin == len(ids):
         raise BadRecordError(f"the target {target!r} has no tokens in this model's vocabulary")
-    return EncodedFact(tuple(ids), first, ends[-1], begin)
+    return EncodedFact(tuple(ids), ends[-1], begin)
 
 
 def pad_batch(

@@ -133,30 +133,6 @@ def test_past_keys_are_kept_in_place_as_the_textbook_has_it(sizes: Sequence[int]
     torch.testing.assert_close(alpha.rows, alphaedit_rows(own, past, 0.3), rtol=1e-8, atol=1e-10)
 
 
-@pytest.mark.parametrize("sizes", [(), (2, 1), (30, 25)])
-def test_kept_keys_are_past_keys_of_this_batch_alone(sizes: Sequence[int]) -> None:
-    keys, kept = draw(3, WIDTH), draw(4, WIDTH, seed=20)
-    blocks = [draw(size, WIDTH, seed=9 + i) for i, size in enumerate(sizes)]
-    for space in (memit_space(), alphaedit_space()):
-        past = past_keys(*blocks)
-        found = update_directions(space, keys, 0.3, tensor=TENSOR, past=past, kept=kept)
-        expected = update_directions(space, keys, 0.3, tensor=TENSOR, past=past_keys(*blocks, kept))
-        assert found.rows.shape == keys.shape
-        torch.testing.assert_close(found.rows, expected.rows, rtol=1e-8, atol=1e-10)
-        assert len(past.blocks(TENSOR)) == len(blocks)
-
-
-def test_a_kept_key_is_answered_as_before_if_it_weighs_enough() -> None:
-    keys, kept = draw(3, WIDTH), draw(1, WIDTH, seed=20)
-    moved = [
-        float(
-            (update_directions(memit_space(), keys, 1.0, kept=weight * kept).rows @ kept[0].double()).norm()
-        )
-        for weight in (0.0, 1.0, 1e3)
-    ]
-    assert moved[0] > moved[1] > 1e3 * moved[2]
-
-
 @pytest.mark.parametrize("space", [memit_space(), alphaedit_space()], ids=["memit", "alphaedit"])
 def test_both_forms_of_the_system_give_the_same(space: KeySpace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Past keys of zeros add nothing but their number, which decides on the form."""

@@ -79,28 +79,6 @@ def test_the_subjects_last_token_ends_where_the_subject_ends(
     assert decoded(tokenizer, fact.ids[fact.target_start :]) == b" Rome"
 
 
-@pytest.mark.parametrize("prefix", ["", "Once upon a time. "])
-@pytest.mark.parametrize(
-    ("prompt", "subject"),
-    [
-        ("{} is in", "Paris"),
-        ("The capital of {} is", "France"),
-        ("Where is {}", "the Eiffel Tower"),
-        ("{}'s river is", "Paris"),
-        ("{} is", "東京"),
-        ("Before\n{}\nafter", "Ben"),
-    ],
-)
-def test_the_subjects_first_token_is_the_first_that_holds_any_of_it(
-    tokenizer: Any, prompt: str, subject: str, prefix: str
-) -> None:
-    fact = encode_fact(tokenizer, prompt, subject, "Rome", prefix)
-    before = (prefix + prompt.partition("{}")[0]).encode()
-    assert len(decoded(tokenizer, fact.ids[: fact.subject_first])) <= len(before)
-    assert len(decoded(tokenizer, fact.ids[: fact.subject_first + 1])) > len(before)
-    assert fact.subject_first <= fact.subject_last
-
-
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0{}"), max_size=12)
 words = texts.filter(lambda text: text.strip() and "</s>" not in text and "<s>" not in text)
 

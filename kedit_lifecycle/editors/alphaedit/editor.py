@@ -34,7 +34,6 @@ class AlphaEdit(SpreadEditor[AlphaEditConfig]):
         config: AlphaEditConfig,
         statistics: Statistics,
         past: PastKeys,
-        kept: Tensor | None,
     ) -> Directions:
         """ΔW = R Kᵀ P (Kp Kpᵀ P + K Kᵀ P + L2 I)⁻¹   (Fang et al. 2025, eq. 14)."""
         entry, moment = statistics.second_moment(layer, tokens=config.second_moment_tokens)
@@ -45,5 +44,5 @@ class AlphaEdit(SpreadEditor[AlphaEditConfig]):
             lambda: null_space(moment, name, fraction=fraction, threshold=threshold, device=model.device),
         )
         tensor = model.architecture.mlp_down_weight(layer)
-        earlier = past if config.past_keys else None
-        return update_directions(space, keys, config.ridge, tensor=tensor, past=earlier, kept=kept)
+        kept = past if config.past_keys else None
+        return update_directions(space, keys, config.ridge, tensor=tensor, past=kept)

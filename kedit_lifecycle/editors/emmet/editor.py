@@ -36,12 +36,10 @@ class Emmet(SpreadEditor[EmmetConfig]):
         config: EmmetConfig,
         statistics: Statistics,
         past: PastKeys,
-        kept: Tensor | None,
     ) -> Directions:
         """Gupta et al. 2024, eq. 9."""
         entry, moment = statistics.second_moment(layer, tokens=config.second_moment_tokens)
         weight = config.covariance_weight
         name = ("covariance", entry.digest, weight, 0.0)
         space = statistics.remember(name, lambda: covariance_space(moment, weight, name, device=model.device))
-        damping = config.damping if len(keys) > 1 or kept is not None else 0.0
-        return update_directions(space, keys, damping, kept=kept)
+        return update_directions(space, keys, config.damping if len(keys) > 1 else 0.0)

@@ -23,18 +23,6 @@ class EditContexts:
     prompts: tuple[EncodedFact, ...]
     essence: EncodedFact
 
-    @property
-    def last_tokens(self) -> tuple[tuple[int, ...], ...]:
-        """The prompt behind each prefix up to its subject, then of the subject the last token alone.
-
-        None for a subject of one token.
-        """
-        return tuple(
-            (*fact.ids[: fact.subject_first], fact.ids[fact.subject_last])
-            for fact in self.prompts[1:]
-            if fact.subject_first < fact.subject_last
-        )
-
 
 def encode_contexts(model: EditableModel, request: EditRequest, prefixes: Sequence[str]) -> EditContexts:
     """Encode a request behind every prefix.

@@ -3,7 +3,7 @@
 In coordinates k̂ = Tᵀk, T Tᵀ = C⁻¹ (what the model's own keys use is expensive) or T Tᵀ = P (it is
 forbidden), every method writes ΔW = Rᵀ D with directions
 
-    D = K̂ (ρ I + K̂ᵀK̂)⁻¹ T      for its keys K̂ (n, dimension), with keys to be kept, of no residual:
+    D = K̂ (ρ I + K̂ᵀK̂)⁻¹ T      for its keys K̂ (n, dimension), past keys included with no residual:
 
 MEMIT:     C = λ E[k kᵀ], ρ = 1      (Meng et al. 2023, eq. 14)
 AlphaEdit: P = U Uᵀ, ρ = L2          (Fang et al. 2025, eq. 13 with Kp)
@@ -171,24 +171,16 @@ class Directions:
 
 
 def update_directions(
-    space: KeySpace,
-    keys: Tensor,
-    ridge: float,
-    *,
-    tensor: str = "",
-    past: PastKeys | None = None,
-    kept: Tensor | None = None,
+    space: KeySpace, keys: Tensor, ridge: float, *, tensor: str = "", past: PastKeys | None = None
 ) -> Directions:
-    """D of the module's docstring for keys (n, d_ff).
-
-    Answered as before are the past keys of `tensor`, if given, and the keys `kept` (m, d_ff).
+    """D of the module's docstring for keys (n, d_ff), with the past keys of `tensor` if given.
 
     A singular system gets the smallest ridge that works, and the result says so.
 
     Raises:
         EditFailedError: no ridge works, or a key is not finite.
     """
-    own = space.whiten(keys if kept is None else torch.cat([kept, keys]))
+    own = space.whiten(keys)
     if not torch.isfinite(own).all():
         raise EditFailedError("a key is not finite")
     earlier = past.blocks(tensor) if past is not None else []
@@ -196,11 +188,11 @@ def update_directions(
     # n × n systems are made anew each time, the other ones grow with the history
     if count <= (space.dimension // 4 if earlier else space.dimension):
         stacked = own if not earlier else torch.cat([*(space.whiten(b) for b in earlier), own])
-        weights, added = _solve(stacked @ stacked.T, ridge, _last_columns(count, len(keys), own.device))
+        weights, added = _solve(stacked @ stacked.T, ridge, _last_columns(count, len(own), own.device))
         return Directions(space.unwhiten(weights.T @ stacked).cpu(), added + space.ridge)
     gram = own.T @ own
     before = None if past is None else past.gram(tensor, space.name, space.whiten)
-    solved, added = _solve(gram if before is None else gram + before, ridge, own[-len(keys) :].T)
+    solved, added = _solve(gram if before is None else gram + before, ridge, own.T)
     return Directions(space.unwhiten(solved.T).cpu(), added + space.ridge)
 
 

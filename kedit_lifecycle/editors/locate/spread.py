@@ -21,8 +21,8 @@ from kedit_lifecycle.progress import Progress, silent
 
 _NOTHING = 1e-4  # of the stream's norm: what rounding leaves where nothing was asked for
 
-Solve = Callable[[int, Tensor, Tensor | None], Directions]
-"""Directions (n, d_ff) of a layer for its keys (n, d_ff), and keys (m, d_ff) to be answered as before."""
+Solve = Callable[[int, Tensor], Directions]
+"""Directions (n, d_ff) of a layer for its keys (n, d_ff)."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,9 @@ def spread_over_layers(
     unprefixed_weight: float,
     solve: Solve,
     progress: Progress = silent,
-    *,
-    last_token_weight: float = 0.0,
 ) -> Spread:
-    """Change the stream behind the last layer by `changes` (n, d_model); the updates stay applied.
-
-    What the subjects' last tokens do without them is kept in place with this weight.
-    """
-    walk = SubjectWalk(model, contexts, layers, unprefixed_weight, last_tokens=last_token_weight > 0)
+    """Change the stream behind the last layer by `changes` (n, d_model); the updates stay applied."""
+    walk = SubjectWalk(model, contexts, layers, unprefixed_weight)
     updates: list[TensorUpdate] = []
     notes: list[str] = []
     targets, wanted = walk.outputs() + changes, changes.norm(dim=1)
@@ -65,8 +60,7 @@ def spread_over_layers(
         walk.advance_to(layer)
         keys = walk.keys()
         residual = (targets - walk.outputs()).double() / (len(layers) - place)
-        alone = walk.last_token_keys()
-        found = solve(layer, keys, None if alone is None else alone * last_token_weight**0.5)
+        found = solve(layer, keys)
         if found.added_ridge:
             notes.append(
                 f"layer {layer}: the system was singular; {found.added_ridge:.1e} was added to its diagonal"

@@ -55,13 +55,6 @@ class SpreadConfig(ValueSearchConfig):
         "multiple of the root mean square norm of the unedited layer's MLP output; null: off",
         gt=0,
     )
-    last_token_weight: float = Field(
-        default=0.0,
-        description="how firmly the subject's last token keeps its meaning without the rest of the subject "
-        "('Spain' beside an edit of 'Charles II of Spain'): weight of its keys behind the context prefixes, "
-        "which are to be answered as before; 0: not looked at, as published",
-        ge=0,
-    )
 
     @field_validator("layers")
     @classmethod
@@ -93,9 +86,8 @@ class SpreadEditor(Editor[SpreadConfigT]):
         config: SpreadConfigT,
         statistics: Statistics,
         past: PastKeys,
-        kept: Tensor | None,
     ) -> Directions:
-        """Where to write in one layer, for its keys (n, d_ff), and keys (m, d_ff) to be left as they are."""
+        """Where to write in one layer, for its keys (n, d_ff)."""
 
     def plan(
         self,
@@ -158,13 +150,12 @@ class SpreadEditor(Editor[SpreadConfigT]):
         past: PastKeys | None,
         progress: Progress,
     ) -> Spread:
-        def solve(layer: int, keys: Tensor, kept: Tensor | None) -> Directions:
-            return self.directions(model, layer, keys, config, statistics, past or PastKeys(), kept)
+        def solve(layer: int, keys: Tensor) -> Directions:
+            return self.directions(model, layer, keys, config, statistics, past or PastKeys())
 
         spread = spread_over_layers(
-            model, contexts, changes, config.layers, config.unprefixed_weight, solve, progress,
-            last_token_weight=config.last_token_weight,
-        )  # fmt: skip
+            model, contexts, changes, config.layers, config.unprefixed_weight, solve, progress
+        )
         if not spread_is_finite(spread.updates):
             asked = ", ".join(repr(one.request.question) for one in contexts)
             raise EditFailedError(f"the update for {asked} is not finite")

@@ -20,8 +20,7 @@ class SubjectWalk:
     """All contexts of all requests, cut behind the subject's last token, at the entrance of a layer.
 
     Nothing behind that token can change what is before it, and nothing above the last layer is asked
-    for: each layer is run once before its edit and once after. With `last_tokens`, so are the contexts in
-    which the subject's last token stands without the rest of it.
+    for: each layer is run once before its edit and once after.
     """
 
     def __init__(
@@ -30,17 +29,12 @@ class SubjectWalk:
         contexts: Sequence[EditContexts],
         layers: Sequence[int],
         unprefixed_weight: float,
-        *,
-        last_tokens: bool = False,
     ) -> None:
         self._weight = unprefixed_weight
         self._last = layers[-1]
         self._requests, self._contexts = len(contexts), len(contexts[0].prompts)
-        cut = [[fact.ids[: fact.subject_last + 1] for fact in one.prompts] for one in contexts]
-        self._all = _batches(model, cut, layers)
-        self._bare = _batches(model, [one[:1] for one in cut], layers)
-        alone = dict.fromkeys(ids for one in contexts for ids in one.last_tokens) if last_tokens else {}
-        self._alone = _batches(model, [[ids] for ids in alone], layers)
+        self._all = _batches(model, contexts, range(self._contexts), layers)
+        self._bare = _batches(model, contexts, range(1), layers)
 
     def keys(self) -> Tensor:
         """Averaged keys of the layer at hand, (requests, d_ff), float32 on the CPU."""
@@ -48,19 +42,13 @@ class SubjectWalk:
         grouped = by_place.reshape(self._requests, self._contexts, -1)
         return context_average(grouped, self._weight)
 
-    def last_token_keys(self) -> Tensor | None:
-        """Keys of the layer at hand at last tokens without their subjects, (n, d_ff); None without any."""
-        if not self._alone:
-            return None
-        return _gather([(batch, batch.span.keys()) for batch in self._alone])
-
     def outputs(self) -> Tensor:
         """The stream behind the last layer at the unprefixed prompts, (requests, d_model), float32, CPU."""
         return _gather([(batch, batch.span.at(self._last)) for batch in self._bare])
 
     def advance_to(self, layer: int) -> None:
         """Go up to the entrance of a layer with the weights as they are now."""
-        for batch in (*self._all, *self._bare, *self._alone):
+        for batch in (*self._all, *self._bare):
             while batch.span.layer < layer:
                 batch.span.advance()
 
@@ -79,15 +67,14 @@ class _Batch:
 
 
 def _batches(
-    model: EditableModel, sequences: Sequence[Sequence[tuple[int, ...]]], layers: Sequence[int]
+    model: EditableModel, contexts: Sequence[EditContexts], kept: range, layers: Sequence[int]
 ) -> list[_Batch]:
-    """Of each request its sequences, one to each context."""
-
     def ids(place: Place) -> tuple[int, ...]:
-        return sequences[place[0]][place[1]]
+        fact = contexts[place[0]].prompts[place[1]]
+        return fact.ids[: fact.subject_last + 1]
 
     made = []
-    places = [(request, context) for request, own in enumerate(sequences) for context in range(len(own))]
+    places = [(request, context) for request in range(len(contexts)) for context in kept]
     for bucket in length_buckets(places, lambda place: len(ids(place)), _TOKENS):
         ends = torch.tensor([len(ids(place)) - 1 for place in bucket], device=model.device)
         span = LayerSpan(model, [ids(place) for place in bucket], layers[0], layers[-1])

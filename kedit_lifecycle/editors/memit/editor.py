@@ -36,7 +36,6 @@ class Memit(SpreadEditor[MemitConfig]):
         config: MemitConfig,
         statistics: Statistics,
         past: PastKeys,
-        kept: Tensor | None,
     ) -> Directions:
         """Meng et al. 2023, eq. 14; with ENCORE's terms, Gupta et al. 2025."""
         entry, moment = statistics.second_moment(layer, tokens=config.second_moment_tokens)
@@ -46,5 +45,4 @@ class Memit(SpreadEditor[MemitConfig]):
             name, lambda: covariance_space(moment, weight, name, identity, device=model.device)
         )
         tensor = model.architecture.mlp_down_weight(layer)
-        earlier = past if config.past_keys else None
-        return update_directions(space, keys, 1.0, tensor=tensor, past=earlier, kept=kept)
+        return update_directions(space, keys, 1.0, tensor=tensor, past=past if config.past_keys else None)
