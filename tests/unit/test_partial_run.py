@@ -10,6 +10,7 @@ import torch
 from tiny import CORE_FAMILIES, FEED_FORWARD, LAYERS, WIDTH, tiny_editable
 from torch import Tensor
 
+from kedit_lifecycle.editors.locate.prefix_states import SharedHeads
 from kedit_lifecycle.editors.locate.suffix_forward import SuffixForward
 from kedit_lifecycle.models.delta import TensorUpdate
 from kedit_lifecycle.models.editable import EditableModel
@@ -260,10 +261,16 @@ ALIKE = ([5, 9, 40, 7, 300, 12], [5, 9, 41, 8], [60, 61, 62, 63, 64], [60, 61, 6
 ALIKE_STARTS, ALIKE_HEADS = (3, 2, 3, 5, 0), (2, 2, 3, 3, 0)
 
 
+def alike_heads(model: EditableModel) -> SharedHeads:
+    return SharedHeads(model, [ids[:size] for ids, size in zip(ALIKE, ALIKE_HEADS, strict=True)])
+
+
+@pytest.mark.parametrize("before", [True, False])
 @torch.no_grad()
-def test_beginnings_that_are_run_together_change_nothing(model: EditableModel) -> None:
+def test_beginnings_that_are_run_together_change_nothing(model: EditableModel, before: bool) -> None:
     """Heads of 2, 3 and no tokens; the subject's last token is right behind its head, or further on."""
-    forward = SuffixForward(model, 0, ALIKE, ALIKE_STARTS, ALIKE_HEADS)
+    heads = alike_heads(model) if before else None
+    forward = SuffixForward(model, 0, ALIKE, ALIKE_STARTS, ALIKE_HEADS, heads)
     shift = torch.randn(len(ALIKE), WIDTH, generator=torch.Generator().manual_seed(4))
     wanted = [
         whole_run(model, ids, start, 0, row)
@@ -279,3 +286,11 @@ def test_beginnings_that_are_run_together_change_nothing(model: EditableModel) -
             assert_same(final[place, : len(wanted[row])], wanted[row])
             assert_same(forward.keys[place], whole.key[ALIKE_STARTS[row]])
             assert_same(forward.values[place], whole.value[ALIKE_STARTS[row]])
+
+
+@torch.no_grad()
+def test_a_row_of_neither_beginning_nor_prefix_stands_beside_those_that_have_one(
+    model: EditableModel,
+) -> None:
+    forward = SuffixForward(model, 0, [ALIKE[4]], [0], [0], alike_heads(model))
+    assert_same(forward.run(forward.stream)[0], Whole(model, ALIKE[4], 0).final)

@@ -26,8 +26,8 @@ from kedit_lifecycle.models.tokens import pad_batch
 class SuffixForward:
     """A batch that stands behind a layer, to be run from there on, from the subject's last token.
 
-    `shared` says of each sequence how many of its first tokens, at most its `start`, are those of one
-    of the `heads`, which come with it.
+    `shared` says of each sequence how many of its first tokens, at most its `start`, other sequences
+    share; they are run once, unless `heads` has them already.
 
     Attributes:
         keys: input of the layer's second MLP matrix at the subject's last token, (batch, d_ff).
@@ -47,9 +47,10 @@ class SuffixForward:
         self._model = model
         self._upper = model.architecture.layer_modules(model.network)[layer + 1 :]
         prefixes = [ids[:place] for ids, place in zip(sequences, start, strict=True)]
+        lengths = shared or [0] * len(sequences)
         if heads is None:
-            shared, heads = [0] * len(sequences), SharedHeads(model, [()])
-        before = prefix_states(model, prefixes, shared or [0] * len(sequences), heads)
+            heads = SharedHeads(model, [ids[:size] for ids, size in zip(sequences, lengths, strict=True)])
+        before = prefix_states(model, prefixes, lengths, heads)
         suffixes = [ids[place:] for ids, place in zip(sequences, start, strict=True)]
         self._lengths = torch.tensor([len(one) for one in suffixes], device=model.device)
         self.keys: Tensor
@@ -80,7 +81,10 @@ class SuffixForward:
     def _run_up_to(
         self, layer: int, suffixes: Sequence[Sequence[int]], before: PrefixStates
     ) -> dict[str, Any]:
-        """Run the suffixes through the layers up to this one; the arguments with which the next is called."""
+        """Run the suffixes through the layers up to this one; the arguments with which the next is called.
+
+        A model calls all its layers alike, but for the mask, which is made here.
+        """
         found: dict[str, Any] = {}
 
         def keep_mlp(_: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
