@@ -8,8 +8,8 @@ from tiny import CORE_FAMILIES, WIDTH, tiny_editable
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from kedit_lifecycle.editors.locate.frozen_prefix import PrefixCache, attend, attending, can_attend
 from kedit_lifecycle.editors.locate.suffix_forward import SuffixForward
-from kedit_lifecycle.models.frozen_prefix import PrefixCache, attend, attending, can_attend
 
 pytestmark = pytest.mark.unit
 

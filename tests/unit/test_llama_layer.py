@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from transformers import LlamaConfig
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
+from kedit_lifecycle.editors.locate import llama_layer
 from kedit_lifecycle.editors.locate.suffix_forward import SuffixForward
-from kedit_lifecycle.models import llama_layer
-from kedit_lifecycle.models.tokens import pad_batch
 
 pytestmark = pytest.mark.unit
 
@@ -74,50 +73,6 @@ def test_an_edited_weight_is_the_one_that_is_used() -> None:
     model.parameter(name).data = 2 * model.parameter(name).data
     after, _ = run_and_gradient(model)
     assert not torch.allclose(before, after, rtol=1e-3, atol=1e-3)
-
-
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
-@pytest.mark.parametrize("alike", [True, False])
-def test_a_model_that_calls_them_gives_the_same_states_and_gradients(attention: str, alike: bool) -> None:
-    """With texts of one length a model may give no mask; with others padding is masked."""
-    model = tiny_editable("llama", torch.float32)
-    model.network.set_attn_implementation(attention)
-    scattered(model)
-    rows = [[5, 9, 40, 7], [11, 300, 12, 8]] if alike else [list(ids) for ids in SEQUENCES]
-    input_ids, mask = pad_batch(rows, model.pad_id)
-    layers = model.architecture.layer_modules(model.network)
-    shift = drawn(7, 1, 1, WIDTH).requires_grad_()
-
-    def states_and_gradient() -> tuple[Tensor, Tensor]:
-        hook = layers[0].register_forward_hook(lambda _, __, output: output + shift)
-        found = model.hidden_states(input_ids, mask).last_hidden_state * mask[:, :, None]
-        hook.remove()
-        (gradient,) = torch.autograd.grad((found * drawn(8, *found.shape)).sum(), shift)
-        return found.detach(), gradient
-
-    plain, expected = states_and_gradient()
-    with llama_layer.by_hand(layers[1:]):
-        assert not llama_layer.can_run(layers[1])
-        ours, gradient = states_and_gradient()
-    assert llama_layer.can_run(layers[1])
-    torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-4)
-
-
-def test_layers_run_as_before_after_an_error_and_others_are_left_alone() -> None:
-    model = tiny_editable("gpt2", torch.float32)
-    other = model.architecture.layer_modules(model.network)[0]
-    layer = LlamaDecoderLayer(config(), 0)
-
-    def broken() -> None:
-        with llama_layer.by_hand([other, layer]):
-            assert "forward" in layer.__dict__
-            assert "forward" not in other.__dict__
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        broken()
-    assert "forward" not in layer.__dict__
 
 
 def config(**changes: Any) -> LlamaConfig:

@@ -28,7 +28,6 @@ from kedit_lifecycle.facts.request import EditRequest
 from kedit_lifecycle.models.batching import position_limit
 from kedit_lifecycle.models.delta import TensorUpdate, WeightDelta
 from kedit_lifecycle.models.editable import EditableModel
-from kedit_lifecycle.models.llama_layer import by_hand
 from kedit_lifecycle.models.lower_cache import CachedLower, layer_of
 from kedit_lifecycle.progress import Progress, silent
 
@@ -245,10 +244,8 @@ def _update(
     the lowest layer that the network changes.
     """
     found: dict[str, Factors] = {}
-    touched = [layer_of(model, tensor) for tensor in tensors]
-    lower = CachedLower(model, min(touched))
+    lower = CachedLower(model, min(layer_of(model, tensor) for tensor in tensors))
     run = lower.differentiable if config.rounds > 1 else None
-    upper = model.architecture.layer_modules(model.network)[max(touched) + 1 :]
     enough, before = -math.log(config.stop_probability), math.inf
 
     def reached(so_far: TargetNll) -> Tensor:
@@ -256,8 +253,7 @@ def _update(
 
     for done in range(config.rounds):
         applied = Applied(found) if done else None
-        with by_hand(upper):
-            gradients, losses = read_edits(model, tensors, [example.edit.new], applied, reached, run)
+        gradients, losses = read_edits(model, tensors, [example.edit.new], applied, reached, run)
         if not _finite(gradients):
             return None
         if done and not any(one.left.any() for one in gradients.values()):

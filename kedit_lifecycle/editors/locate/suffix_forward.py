@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from transformers.cache_utils import Cache
 
+from kedit_lifecycle.editors.locate import llama_layer
+from kedit_lifecycle.editors.locate.frozen_prefix import ARGUMENT, PrefixCache, attending
 from kedit_lifecycle.editors.locate.prefix_states import PrefixStates, SharedHeads, prefix_states
-from kedit_lifecycle.models import llama_layer
 from kedit_lifecycle.models.editable import EditableModel
-from kedit_lifecycle.models.frozen_prefix import ARGUMENT, PrefixCache, attending
 from kedit_lifecycle.models.partial_run import Enough, call_by_name, first_output, stopped_early
 from kedit_lifecycle.models.tokens import pad_batch
 

@@ -1,16 +1,13 @@
-"""A decoder layer of Llama, over a whole text or over a suffix of it, with its gradient written out.
+"""A decoder layer of Llama over a suffix, with its gradient written out.
 
-The products with the weights are most of its time. What stands between them an automatic gradient makes
-slow: a pass over memory for every operation of norms and rotary embeddings, and one for each term of a
-sum. The weights are frozen, so there is only the gradient of the input.
+The products with the weights are most of a step of the search. What stands between them an automatic
+gradient makes slow: a pass over memory for every operation of norms and rotary embeddings, and one for
+each term of a sum. The weights are frozen, so there is only the gradient of the input.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -18,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, silu
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
-from kedit_lifecycle.models.frozen_prefix import Attended
+from kedit_lifecycle.editors.locate.frozen_prefix import Attended
 
 
 def can_run(layer: nn.Module) -> bool:
-    """Whether the layer is Llama's own, and nothing but it: no bias, adapter, hook or other `forward`."""
+    """Whether the layer is Llama's own, and nothing but it: no bias, no adapter, no hook."""
     if type(layer) is not LlamaDecoderLayer or any(map(_is_watched, layer.modules())):
         return False
     linears = [module for module in layer.modules() if isinstance(module, nn.Linear)]
@@ -31,45 +28,7 @@ def can_run(layer: nn.Module) -> bool:
 
 
 def _is_watched(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in module.__dict__)
-
-
-@contextlib.contextmanager
-def by_hand(layers: Sequence[nn.Module]) -> Iterator[None]:
-    """Inside, a model that calls these layers without a cache runs them so, where `can_run` accepts them."""
-    chosen = [layer for layer in layers if can_run(layer)]
-    try:
-        for layer in chosen:
-            layer.forward = partial(_called, layer)
-        yield
-    finally:
-        for layer in chosen:
-            layer.__dict__.pop("forward", None)
-
-
-def _called(
-    layer: Any,
-    hidden_states: Tensor,
-    attention_mask: Tensor | None = None,
-    *,
-    position_embeddings: tuple[Tensor, Tensor],
-    **_: Any,
-) -> Tensor:
-    """A call of the model's, over whole texts; without a mask it is the causal one."""
-    config, head_width = layer.self_attn.config, layer.self_attn.head_dim
-    nothing = hidden_states.new_empty(len(hidden_states), config.num_key_value_heads, 0, head_width)
-    mask = _added(attention_mask, hidden_states)
-    return run(layer, hidden_states, position_embeddings, (nothing, nothing), mask)
-
-
-def _added(mask: Tensor | None, hidden: Tensor) -> Tensor:
-    """A mask as it is added to the scores, (batch, 1, width, width)."""
-    if mask is not None and mask.dtype != torch.bool:
-        return mask
-    width, least = hidden.shape[1], torch.finfo(hidden.dtype).min
-    if mask is None:
-        mask = torch.ones(1, 1, width, width, dtype=torch.bool, device=hidden.device).tril()
-    return torch.zeros(mask.shape, dtype=hidden.dtype, device=hidden.device).masked_fill(~mask, least)
+    return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def run(
