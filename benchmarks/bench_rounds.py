@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from bench_learned import seconds_of_edits
+from bench_learned import planning
 from learned_data import counterfact_held_out, training_facts, zsre_held_out
 from single_edits import HEADING, edit_each_alone, reading_text, statistics_in, unedited_row
 
@@ -97,7 +97,7 @@ def main() -> None:
             statistics.trained.add(LearnedArtefact.load(arguments.artefact))
         editor = get_editor(arguments.method)
         timed = requests[: arguments.timed]
-        pace = mean(seconds_of_edits("rome", {}, statistics, timed)) if timed else 0.0
+        pace = mean(map(planning("rome", {}, statistics, timed[0]), timed)) if timed else 0.0
         print(f"{len(requests)} facts, each alone\n{HEADING}", flush=True)
         print(unedited_row(model, requests).row("unedited", base), flush=True)
         for tried in arguments.tried.split(","):
@@ -109,7 +109,7 @@ def main() -> None:
             table = edit_each_alone(model, editor, config, statistics, requests, text, generate=False)
             share = ""
             if timed:
-                own = mean(seconds_of_edits(arguments.method, settings, statistics, timed))
+                own = mean(map(planning(arguments.method, settings, statistics, timed[0]), timed))
                 share = f"{own / pace:8.3f} of ROME"
             print(table.row(name, base) + share, flush=True)
             for cell in in_a_row(model, editor, config, statistics, requests, counts, text) if counts else []:
