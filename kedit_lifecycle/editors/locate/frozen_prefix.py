@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -74,16 +73,15 @@ def attending(network: Any, prefix: PrefixCache) -> Iterator[None]:
         config._attn_implementation = before
 
 
-@dataclass(frozen=True)
-class Attended:
-    """What the gradient of an attention over a frozen prefix needs."""
+class Attended(NamedTuple):
+    """What the gradient of an attention over a frozen prefix needs, beside its scale."""
 
     query: Tensor  # the query heads of a group below each other, (batch, key heads, group · suffix, width)
     key: Tensor
     value: Tensor
-    prefix: tuple[Tensor, Tensor]
+    prefix_keys: Tensor
+    prefix_values: Tensor
     weights: Tensor  # (batch, key heads, group · suffix, prefix + suffix)
-    scale: float
 
     @classmethod
     def of(
@@ -105,11 +103,11 @@ class Attended:
         by_head = scores.mul_(scale).view(batch, heads, suffix, -1).add_(mask)
         weights = by_head.softmax(dim=3).to(query.dtype).view(batch, groups, -1, before + suffix)
         found: Tensor = weights[..., :before] @ values + weights[..., before:] @ value
-        return found.view(query.shape), cls(grouped, key, value, prefix, weights, scale)
+        return found.view(query.shape), cls(grouped, key, value, keys, values, weights)
 
-    def back(self, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def back(self, gradient: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor]:
         """Gradients of query, key and value of the suffix."""
-        keys, values = self.prefix
+        keys, values = self.prefix_keys, self.prefix_values
         before, shape = keys.shape[2], gradient.shape
         gradient = gradient.reshape(self.query.shape)
         of_value = self.weights[..., before:].transpose(2, 3) @ gradient
@@ -117,7 +115,7 @@ class Attended:
             [gradient @ values.transpose(2, 3), gradient @ self.value.transpose(2, 3)], dim=3
         ).float()
         exact = self.weights.float()
-        of_scores = exact * (of_weights - (exact * of_weights).sum(dim=3, keepdim=True)) * self.scale
+        of_scores = exact * (of_weights - (exact * of_weights).sum(dim=3, keepdim=True)) * scale
         of_scores = of_scores.to(self.query.dtype)
         of_query = of_scores[..., :before] @ keys + of_scores[..., before:] @ self.key
         of_key = of_scores[..., before:].transpose(2, 3) @ self.query
@@ -128,23 +126,17 @@ class _Attention(torch.autograd.Function):
     """`Attended`, differentiable in q, k and v."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        prefix: tuple[Tensor, Tensor],
-        mask: Tensor,
-        scale: float,
-    ) -> Tensor:
-        """See `attend`."""
-        found, ctx.attended = Attended.of(query, key, value, prefix, mask, scale)
+    def forward(ctx: Any, *given: Any) -> Tensor:
+        """`given` as to `attend`."""
+        found, attended = Attended.of(*given)
+        ctx.save_for_backward(*attended)
+        ctx.scale = given[-1]
         return found
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Of the suffix alone."""
-        return *ctx.attended.back(gradients[0]), None, None, None
+        return *Attended(*ctx.saved_tensors).back(gradients[0], ctx.scale), None, None, None
 
 
 def attend(

@@ -7,8 +7,7 @@ each term of a sum. The weights are frozen, so there is only the gradient of the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +62,7 @@ class _Layer(torch.autograd.Function):
         prefix: tuple[Tensor, Tensor],
         mask: Tensor,
     ) -> Tensor:
-        attention, mlp = layer.self_attn, layer.mlp
+        attention = layer.self_attn
         weights = _Weights.of(layer)
         batch, suffix, _ = hidden.shape
         rotary = _Rotary(*position)
@@ -78,16 +77,17 @@ class _Layer(torch.autograd.Function):
         middle = torch.addmm(rows, mixed.transpose(1, 2).reshape(batch * suffix, -1), weights.mixed.T)
 
         normed, second = _Norm.of(middle, layer.post_attention_layernorm)
-        gate, up = linear(normed, mlp.gate_proj.weight), linear(normed, mlp.up_proj.weight)
+        gate, up = linear(normed, weights.gate), linear(normed, weights.up)
         found = torch.addmm(middle, silu(gate).mul_(up), weights.down.T)
-        ctx.save_for_backward(gate, up)
-        ctx.kept = (weights, rotary, first, attended, second)
+        ctx.save_for_backward(gate, up, *weights, *rotary, *first, *attended, *second)
+        ctx.scaling = attention.scaling
         return found.view(hidden.shape)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        gate, up = ctx.saved_tensors
-        weights, rotary, first, attended, second = ctx.kept
+        gate, up, *saved = ctx.saved_tensors
+        weights, rotary, first = _Weights(*saved[:7]), _Rotary(*saved[7:9]), _Norm(*saved[9:12])
+        attended, second = Attended(*saved[12:18]), _Norm(*saved[18:])
         shape = gradients[0].shape
         batch, suffix, _ = shape
         of_found = gradients[0].reshape(batch * suffix, -1)
@@ -98,7 +98,7 @@ class _Layer(torch.autograd.Function):
         of_middle = second.back(of_normed.addmm_(of_gate, weights.gate)).add_(of_found)
 
         of_mixed = (of_middle @ weights.mixed).view(batch, suffix, -1, rotary.width).transpose(1, 2)
-        of_query, of_key, of_value = attended.back(of_mixed)
+        of_query, of_key, of_value = attended.back(of_mixed, ctx.scaling)
         of_normed = _rows(rotary.back(of_query)) @ weights.query
         of_normed.addmm_(_rows(rotary.back(of_key)), weights.key)
         of_normed.addmm_(_rows(of_value), weights.value)
@@ -110,8 +110,7 @@ def _rows(heads: Tensor) -> Tensor:
     return heads.transpose(1, 2).reshape(heads.shape[0] * heads.shape[2], -1)
 
 
-@dataclass(frozen=True)
-class _Weights:
+class _Weights(NamedTuple):
     """A layer's matrices as they are in this pass, each (out, in)."""
 
     query: Tensor
@@ -132,8 +131,7 @@ class _Weights:
         return cls(*(module.weight.detach() for module in linears))
 
 
-@dataclass(frozen=True)
-class _Norm:
+class _Norm(NamedTuple):
     """y = w · x / √(mean x² + ε), as it was taken of `rows` (float32); `scale` is 1 / √(…)."""
 
     rows: Tensor
@@ -155,33 +153,32 @@ class _Norm:
         return of_unit.mul_(self.scale).addcmul_(self.rows, along, value=-1).to(gradient.dtype)
 
 
-class _Rotary:
+class _Rotary(NamedTuple):
     """x ↦ x · cos + rotate(x) · sin, rotate([a, b]) = [−b, a] (Su et al. 2021); and its transpose."""
 
-    def __init__(self, cos: Tensor, sin: Tensor) -> None:
-        self.width = cos.shape[-1]
-        self._cos = cos[:, None]  # (batch, 1, suffix, width)
-        half = self.width // 2
-        self._sin = sin[:, None, :, :half], sin[:, None, :, half:]
+    cos: Tensor  # (batch, suffix, width)
+    sin: Tensor
+
+    @property
+    def width(self) -> int:
+        """Of a head."""
+        return self.cos.shape[-1]
 
     def there(self, heads: Tensor) -> Tensor:
         """(batch, heads, suffix, width), contiguous."""
-        first, second = heads.chunk(2, dim=-1)
-        low, high = self._sin
-        return self._turned(heads, second, first, low, high, -1)
+        low, high = self.sin.chunk(2, dim=-1)
+        return self._turned(heads, low, high, -1)
 
     def back(self, heads: Tensor) -> Tensor:
         """The transpose."""
-        first, second = heads.chunk(2, dim=-1)
-        low, high = self._sin
-        return self._turned(heads, second, first, high, low, 1)
+        low, high = self.sin.chunk(2, dim=-1)
+        return self._turned(heads, high, low, 1)
 
-    def _turned(
-        self, heads: Tensor, to_first: Tensor, to_second: Tensor, low: Tensor, high: Tensor, sign: int
-    ) -> Tensor:
+    def _turned(self, heads: Tensor, low: Tensor, high: Tensor, sign: int) -> Tensor:
+        """Its halves a, b: a · cos + sign · b · low, b · cos − sign · a · high."""
         turned = torch.empty(heads.shape, dtype=heads.dtype, device=heads.device)
-        torch.mul(heads, self._cos, out=turned)
-        first, second = turned.chunk(2, dim=-1)
-        first.addcmul_(to_first, low, value=sign)
-        second.addcmul_(to_second, high, value=-sign)
+        torch.mul(heads, self.cos[:, None], out=turned)
+        (first, second), (a, b) = turned.chunk(2, dim=-1), heads.chunk(2, dim=-1)
+        first.addcmul_(b, low[:, None], value=sign)
+        second.addcmul_(a, high[:, None], value=-sign)
         return turned

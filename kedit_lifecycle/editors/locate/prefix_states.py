@@ -24,7 +24,7 @@ Layers = list[tuple[Tensor, Tensor]]
 class PrefixStates:
     """Of a batch of rows: the layers, and which slots a row has something in, (rows, slots).
 
-    Without any slot there are no layers.
+    Without any slot there may be no layers.
     """
 
     layers: Layers
@@ -52,18 +52,17 @@ class SharedHeads:
     """Beginnings that several sequences have in common, each run once."""
 
     def __init__(self, model: EditableModel, heads: Sequence[Sequence[int]]) -> None:
-        self._model = model
         distinct = dict.fromkeys(tuple(head) for head in heads)
         self._place = {head: place for place, head in enumerate(distinct)}
         self._states = _run(model, list(distinct), None)
 
     def of(self, heads: Sequence[Sequence[int]]) -> PrefixStates:
         """Of each of these beginnings; an empty one has none."""
-        places = [self._place[tuple(head)] for head in heads]
-        found = self._states.of(torch.tensor(places, device=self._states.seen.device))
+        seen = self._states.seen
+        places = torch.tensor([self._place[tuple(head)] for head in heads], device=seen.device)
         width = max(len(head) for head in heads)
-        layers = [(keys[:, :, :width], values[:, :, :width]) for keys, values in found.layers]
-        return PrefixStates(layers, found.seen[:, :width])
+        layers = [(keys[:, :, :width], values[:, :, :width]) for keys, values in self._states.layers]
+        return PrefixStates(layers, seen[:, :width]).of(places)
 
 
 def prefix_states(

@@ -105,15 +105,13 @@ class SuffixForward:
             self._model.hidden_states(input_ids, use_cache=True, **call)
         self.keys, self.values = found["keys"], found["values"]
         self.stream = found["call"].pop("hidden_states")
-        first = call["past_key_values"].layers[0]
-        nothing = tuple(
-            part.new_empty(*part.shape[:2], 0, part.shape[3]) for part in (first.keys, first.values)
-        )
+        layers = before.layers
+        if not layers:
+            first = call["past_key_values"].layers[0]
+            keys, values = (part[:, :, :0].clone() for part in (first.keys, first.values))
+            layers = [(keys, values)] * (layer + 1 + len(self._upper))
         upper = range(layer + 1, layer + 1 + len(self._upper))
-        self._prefix = PrefixCache(
-            {number: before.layers[number] if before.layers else nothing for number in upper},
-            self._model.network,
-        )
+        self._prefix = PrefixCache({number: layers[number] for number in upper}, self._model.network)
         own_call: dict[str, Any] = found["call"]
         return own_call
 

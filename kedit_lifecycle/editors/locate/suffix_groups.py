@@ -15,10 +15,8 @@ from kedit_lifecycle.editors.locate.suffix_forward import SuffixForward
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.tokens import EncodedFact
 
-_ENOUGH_ON_CPU = (
-    256  # suffix tokens from which a pass takes its time by the token: padding costs, passes do not
-)
-_ENOUGH_ON_GPU = 4096
+# suffix tokens of a pass from which padding costs more than another pass
+_ENOUGH_ON_CPU, _ENOUGH_ON_GPU = 256, 4096
 
 
 @dataclass(frozen=True)
