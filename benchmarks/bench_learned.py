@@ -7,8 +7,9 @@ FOLDER is a trained artefact (`kedit train` prints where it lies). `--train` mak
 and copies it to `--keep`. Held out are 200 CounterFact records and 40 of zsRE (`learned_data`); their
 subjects are in no training. Beside the editors: the unedited model, and raw fine-tuning of the same weights
 (Adam until the target's NLL is below 0.01, at most 25 steps) at the learning rate that has the best S on 24
-records of the training data. The time of an edit is a ratio to one of ROME in the same run. `--sequence`
-makes so many edits in a row, with the editor's defaults and with small steps.
+records of the training data. The time of an edit is a ratio to one of ROME in the same run. Each editor is
+shown with its defaults and with two rounds at most. `--sequence` makes so many edits in a row, with the
+defaults and with small steps.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ LEARNING_RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
 STEPS, ENOUGH = 25, 1e-2
 TIMED = 20
 SMALL_STEPS = {"rounds": 32, "scale": 0.1}
+WAYS: tuple[dict[str, Any], ...] = ({}, {"rounds": 2})
 
 
 @contextlib.contextmanager
@@ -142,9 +144,10 @@ def tables(
         print(unedited_row(model, some).row("unedited", base), flush=True)
         for one in artefacts:
             editor = get_editor(one.recipe["method"])
-            config = editor.default_config(model).model_copy(update={"artefact": one.digest})
-            table = edit_each_alone(model, editor, config, statistics, some, text)
-            print(table.row(named(one), base), flush=True)
+            for way in WAYS:
+                config = editor.default_config(model).model_copy(update={"artefact": one.digest, **way})
+                table = edit_each_alone(model, editor, config, statistics, some, text)
+                print(table.row(named(one, way), base), flush=True)
         for tensors, rate in rates.items():
             raw = fine_tune_each(model, tensors, some, rate, text)
             print(raw.row(f"raw fine-tuning, {rate:g}", base), flush=True)
@@ -153,11 +156,12 @@ def tables(
 def times(artefacts: Sequence[LearnedArtefact], statistics: Statistics) -> None:
     """The time of an edit, as a ratio to ROME's: each fact by all in turn, as a machine's pace drifts."""
     some = counterfact_held_out()[:TIMED]
-    kinds = [("rome", {}), *((one.recipe["method"], {"artefact": one.digest}) for one in artefacts)]
-    ways = [planning(method, settings, statistics, some[0]) for method, settings in kinds]
-    rome, *others = zip(*([way(request) for way in ways] for request in some), strict=True)
-    for one, own in zip(artefacts, others, strict=True):
-        print(f"time of one edit, {named(one)}, as a ratio to ROME's:", end="")
+    timed = [(one, way) for one in artefacts for way in WAYS]
+    kinds = [("rome", {}), *((one.recipe["method"], {"artefact": one.digest, **way}) for one, way in timed)]
+    planned = [planning(method, settings, statistics, some[0]) for method, settings in kinds]
+    rome, *others = zip(*([plan(request) for plan in planned] for request in some), strict=True)
+    for (one, way), own in zip(timed, others, strict=True):
+        print(f"time of one edit, {named(one, way)}, as a ratio to ROME's:", end="")
         print("".join(f"  {of.__name__} {of(own) / of(rome):.3f}" for of in (numbers.median, numbers.mean)))
 
 
@@ -177,8 +181,9 @@ def sequence(arguments: argparse.Namespace, artefact: LearnedArtefact, settings:
     print(f"  called degrading at {series.first('degrading')}, collapsed at {series.first('collapsed')}")
 
 
-def named(artefact: LearnedArtefact) -> str:
-    return f"{artefact.recipe['method']} {artefact.digest[:8]}"
+def named(artefact: LearnedArtefact, settings: Mapping[str, Any] | None = None) -> str:
+    told = "".join(f", {name}={value}" for name, value in (settings or {}).items())
+    return f"{artefact.recipe['method']} {artefact.digest[:8]}{told}"
 
 
 def train(arguments: argparse.Namespace) -> Path:
