@@ -3,7 +3,9 @@
     python benchmarks/bench_sequential.py [--methods rome,memit] [--counts 20,100] [--seeds 0,1]
 
 Without `--seeds` the first records of the file are taken in order; a seed draws others. The unedited
-model's row stands above each table. "speed" is time per edit as a ratio to the first method's row.
+model's row stands above each table. Perplexity is a ratio to its: "ppl" on the built-in monitor text, which
+is short and has words of some subjects, "text" on that of `--text`. "speed" is time per edit as a ratio to
+the first method's row.
 """
 
 from __future__ import annotations
@@ -60,15 +62,26 @@ class EditSequence:
         self.missed += len(delta.warnings) + len(delta.failures)
 
 
-def row(name: str, evaluations: Sequence[RequestEvaluation], perplexity: float, more: str = "") -> str:
+class Ratios:
+    """Perplexities on some texts, as ratios to the unedited model's."""
+
+    def __init__(self, model: EditableModel, texts: Sequence[Text]) -> None:
+        self._model = model
+        self._texts = [(text, text(model)) for text in texts]
+
+    def now(self) -> list[float]:
+        return [text(self._model) / base for text, base in self._texts]
+
+
+def row(name: str, evaluations: Sequence[RequestEvaluation], ratios: Sequence[float], more: str = "") -> str:
     values = aggregate(evaluations)
     cells = "".join(f"{values[m].value:7.3f}" if m in values else f"{'–':>7}" for m in SHOWN)
-    return f"{name:<22}{cells}{perplexity:9.4f}×{more}"
+    return f"{name:<22}{cells}{''.join(f'{ratio:8.4f}×' for ratio in ratios)}{more}"
 
 
 def heading() -> str:
     names = "".join(f"{COLUMNS[m]:>7}" for m in SHOWN)
-    return f"{'':<22}{names}{'ppl':>9} {'speed':>8}{'missed':>7}"
+    return f"{'':<22}{names}{'ppl':>8} {'text':>8} {'speed':>8}{'missed':>7}"
 
 
 def draw(requests: Sequence[EditRequest], seed: int | None) -> list[EditRequest]:
@@ -98,7 +111,7 @@ def widened(requests: Sequence[EditRequest], every: Sequence[EditRequest], count
     return found
 
 
-def run(arguments: argparse.Namespace, model: EditableModel, statistics: Statistics, text: Text) -> None:
+def run(arguments: argparse.Namespace, model: EditableModel, statistics: Statistics) -> None:
     counts = [int(count) for count in arguments.counts.split(",")]
     seeds = [int(s) for s in arguments.seeds.split(",")] if arguments.seeds else [None]
     settings: dict[str, dict[str, Any]] = {}
@@ -106,7 +119,8 @@ def run(arguments: argparse.Namespace, model: EditableModel, statistics: Statist
         name, _, value = pair.partition("=")
         method, _, field = name.partition(".")
         settings.setdefault(method, {})[field] = json.loads(value)
-    base = text(model)
+    texts = reading_text(None, 1024), reading_text(arguments.text, arguments.tokens)
+    ratios = Ratios(model, texts)
     for seed in seeds:
         every = load_requests(arguments.records).requests
         requests = widened(draw(every, seed)[: max(counts)], every, arguments.neighborhood)
@@ -116,12 +130,12 @@ def run(arguments: argparse.Namespace, model: EditableModel, statistics: Statist
         )
         for count in counts:
             kept = evaluate_requests(model, requests[:count], fluency=False)
-            print(row(f"unedited, {count}", kept, 1.0), flush=True)
+            print(row(f"unedited, {count}", kept, ratios.now()), flush=True)
         first = 0.0
         for method in arguments.methods.split(","):
             first = _one_method(
                 EditSequence(model, method, settings.get(method, {}), statistics),
-                requests, counts, arguments.batch, before, text, base, first,
+                requests, counts, arguments.batch, before, ratios, first,
             )  # fmt: skip
 
 
@@ -131,8 +145,7 @@ def _one_method(
     counts: Sequence[int],
     batch: int,
     before: BaselineReadings,
-    text: Text,
-    base: float,
+    ratios: Ratios,
     first: float,
 ) -> float:
     with edits.model.trial():
@@ -145,7 +158,7 @@ def _one_method(
                 first = first or pace
                 more = f"{pace / first:8.2f}{edits.missed:7d}"
                 name = f"{edits.editor.name}, {done}"
-                print(row(name, found, text(edits.model) / base, more), flush=True)
+                print(row(name, found, ratios.now(), more), flush=True)
     return first
 
 
@@ -162,15 +175,15 @@ def main() -> None:
     parser.add_argument(
         "--neighborhood", type=int, default=0, help="prompts to a record, more of them from other records"
     )
-    parser.add_argument("--text", type=Path, default=None, help="a text for perplexity (default: built in)")
-    parser.add_argument("--tokens", type=int, default=1024, help="tokens of that text")
+    parser.add_argument("--text", type=Path, default=shared_file("wikitext2_valid_300k.txt"))
+    parser.add_argument("--tokens", type=int, default=8192, help="of that text")
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--set", action="append", default=[], metavar="METHOD.FIELD=JSON")
     arguments = parser.parse_args()
     model = load_model(arguments.model, device=arguments.device)
     with tempfile.TemporaryDirectory() as folder:
-        run(arguments, model, statistics_in(model, folder), reading_text(arguments.text, arguments.tokens))
+        run(arguments, model, statistics_in(model, folder))
 
 
 if __name__ == "__main__":
