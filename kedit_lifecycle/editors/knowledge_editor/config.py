@@ -78,4 +78,4 @@ TRAINING_ELSEWHERE = TrainingSettings(learning_rate=1e-3, enough=1.0)
 TRAINING: Mapping[ModelShape, TrainingSettings] = {
     ("llama", 30, 576): ON_SMOLLM2_135M.model_copy(update={"steps": 240})
 }
-"""By model; how far it gets, and where it was measured, is in benchmarks/README.md."""
+"""By model; how far it gets, and where it was measured, is in benchmarks/results/learned.md."""

@@ -146,4 +146,4 @@ ON_SMOLLM2_135M = TrainingSettings(
     checkpoint_every=30,
     mixed_precision="bf16",
 )
-"""What the trainings on the default model have in common; measured in benchmarks/README.md."""
+"""What the trainings on the default model have in common; measured in benchmarks/results/learned.md."""

@@ -85,4 +85,4 @@ TRAINING_ELSEWHERE = TrainingSettings(learning_rate=1e-4, clip=100.0, enough=0.3
 TRAINING: Mapping[ModelShape, TrainingSettings] = {
     ("llama", 30, 576): ON_SMOLLM2_135M.model_copy(update={"steps": 360, "clip": 100.0, "keep": 2})
 }
-"""By model; how far it gets, and where it was measured, is in benchmarks/README.md."""
+"""By model; how far it gets, and where it was measured, is in benchmarks/results/learned.md."""
