@@ -345,7 +345,7 @@ def test_no_statistics_are_asked_for() -> None:
         ("gpt2", 48, 1600, 21, 5e-4),
         ("gptj", 28, 4096, 21, 5e-5),
         ("llama", 32, 4096, 21, 5e-5),
-        ("llama", 30, 576, 20, 5e-4),
+        ("llama", 30, 576, 6, 8e-3),
         ("gpt_neox", 12, 768, 8, 5e-4),
     ],
 )

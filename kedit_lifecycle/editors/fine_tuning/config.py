@@ -50,5 +50,6 @@ _DEFAULTS: dict[tuple[str, int, int], FineTuningConfig] = {
     ("gpt2", 48, 1600): FineTuningConfig(layer=21, norm_constraint=5e-4),
     ("gptj", 28, 4096): FineTuningConfig(layer=21, norm_constraint=5e-5),
     ("llama", 32, 4096): FineTuningConfig(layer=21, norm_constraint=5e-5),
-    ("llama", 30, 576): FineTuningConfig(layer=20, norm_constraint=5e-4),
+    # SmolLM2-135M-Instruct, measured (benchmarks/results/sequences.md)
+    ("llama", 30, 576): FineTuningConfig(layer=6, learning_rate=1e-3, norm_constraint=8e-3),
 }
