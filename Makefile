@@ -1,5 +1,4 @@
 # Every target sets up what it needs. Options:
-#   THREADS=2  WORKERS=3  of the real model's tests, and how many others run at once: many of them wait
 #   PYTHON=python3.12     the interpreter that makes .venv (default: the first of a few that is 3.11 or newer)
 #   PIP_FLAGS="..."       extra flags for pip, for example
 #                         --index-url https://download.pytorch.org/whl/cpu --extra-index-url https://pypi.org/simple
@@ -11,7 +10,6 @@ PYTHON ?= python3 python3.13 python3.12 python3.11 python3.14
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PIP_FLAGS ?=
 THREADS ?= 2
-WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check bench docs format
@@ -54,7 +52,7 @@ demo: $(STAMP)
 	$(BIN)/kedit demo
 
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m "not real_model"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(THREADS) -m "not real_model"
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -q -m real_model
 
 check: $(STAMP)
