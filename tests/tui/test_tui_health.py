@@ -283,6 +283,7 @@ def test_health_looks_right(snap_compare: Compare, decay: str, size: tuple[int, 
     async def run(pilot: Pilot[None]) -> None:
         await settled(pilot)
         await press(pilot, "left", "left")
+        await settled(pilot)
 
     assert snap_compare(app, terminal_size=size, run_before=run)
 
