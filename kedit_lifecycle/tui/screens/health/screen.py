@@ -97,6 +97,7 @@ class HealthScreen(KeditScreen):
         client = self.kedit.client
         view = await client.health("HEAD", _POINTS)
         attempts = await client.audit(None, _ATTEMPTS, "attempt")
+        self.settle()
         place = nearest(view.points, self.kedit.cursor)
         self.charts.put(view, place or 0, attempts_at(view.points, attempts))
         self._load_at()
@@ -111,6 +112,9 @@ class HealthScreen(KeditScreen):
         """The version at the cursor, also where it is not among those that are drawn."""
         await asyncio.sleep(rested)
         view = await self.kedit.client.health(str(number), 1)
+        self.settle()
+        if number != self.kedit.cursor:
+            return  # a key came while this was asked for; what it led to is read next
         own = next((one for one in view.points if one.number == number), None)
         self._at = view
         points = self.charts.points
