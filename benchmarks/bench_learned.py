@@ -1,15 +1,15 @@
 """Single edits by editors that learned to edit, on facts that they never saw.
 
-    python benchmarks/bench_learned.py FOLDER [FOLDER …] [--count N] [--sequence 200]
+    python benchmarks/bench_learned.py [FOLDER …] [--count N] [--sequence 200]
     python benchmarks/bench_learned.py --train mend --keep FOLDER [--world-facts]
 
-FOLDER is a trained artefact (`kedit train` prints where it lies). `--train` makes one, by the default recipe,
-and copies it to `--keep`. Held out are 200 CounterFact records and 40 of zsRE (`learned_data`); their
-subjects are in no training. Beside the editors: the unedited model, and raw fine-tuning of the same weights
-(Adam until the target's NLL is below 0.01, at most 25 steps) at the learning rate that has the best S on 24
-records of the training data. The time of an edit is a ratio to one of ROME in the same run. Each editor is
-shown with its defaults and with two rounds at most. `--sequence` makes so many edits in a row, with the
-defaults and with small steps.
+FOLDER is a trained artefact (`kedit train` prints where it lies); otherwise those that come along. `--train`
+makes one, by the default recipe, and copies it to `--keep`. Held out are 200 CounterFact records and 40 of
+zsRE (`learned_data`); their subjects are in no training. Beside the editors: the unedited model, and raw
+fine-tuning of the same weights (Adam until the target's NLL is below 0.01, at most 25 steps) at the learning
+rate that has the best S on 24 records of the training data. The time of an edit is a ratio to one of ROME in
+the same run. Each editor is shown with its defaults and with two rounds at most. `--sequence` makes so many
+edits in a row, with the defaults and with small steps.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 from bench_gate import Series
-from learned_data import counterfact_held_out, training_facts, zsre_held_out
+from learned_data import artefacts_that_come_along, counterfact_held_out, training_facts, zsre_held_out
 from single_edits import HEADING, Table, edit_each_alone, reading_text, statistics_in, unedited_row
 from torch import Tensor, nn
 
@@ -228,8 +228,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     places = [*arguments.artefacts, *([train(arguments)] if arguments.train else [])]
-    if not places:
-        parser.error("give folders of artefacts, or --train METHOD")
+    places = places or artefacts_that_come_along()
     artefacts = [LearnedArtefact.load(place) for place in places]
     for one in artefacts:
         print(f"{named(one)}, best at step {one.recipe['best_step']}: {one.recipe['validation']}")

@@ -1,14 +1,14 @@
 """What a learned editor's updates have in common, and what comes of it when several stand in one model.
 
-    python benchmarks/bench_learned_updates.py FOLDER [FOLDER …] [--count 64] [--together 1,4,16] [--rounds 1]
+    python benchmarks/bench_learned_updates.py [FOLDER …] [--count 64] [--together 1,4,16] [--rounds 1]
     python benchmarks/bench_learned_updates.py --keys 4,6,8,10,12 [--whiten 0,64,256]
 
-FOLDER is a trained artefact. For each weight: the share of the mean over edits in the mean square of the
-update's value (left) and key (right), on training facts; then ES, PS, NS and NLL of held-out edits, each
-alone and in groups whose updates are added, from the unedited model's gradients; with `--rounds`, those whose
-target is not probable by then get another, from the gradients at the model with their group's updates.
-`--keys`: how much of another subject's key, and of its own in a paraphrase, a key has at some layers:
-uᵀ C⁻¹ x / uᵀ C⁻¹ u, with C of text, and of text and other subjects.
+FOLDER is a trained artefact; otherwise those that come along. For each weight: the share of the mean over
+edits in the mean square of the update's value (left) and key (right), on training facts; then ES, PS, NS and
+NLL of held-out edits, each alone and in groups whose updates are added, from the unedited model's gradients;
+with `--rounds`, those whose target is not probable by then get another, from the gradients at the model with
+their group's updates. `--keys`: how much of another subject's key, and of its own in a paraphrase, a key has
+at some layers: uᵀ C⁻¹ x / uᵀ C⁻¹ u, with C of text, and of text and other subjects.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from learned_data import counterfact_held_out, training_facts
+from learned_data import artefacts_that_come_along, counterfact_held_out, training_facts
 from single_edits import statistics_in
 from torch import Tensor
 
@@ -170,10 +170,8 @@ def main() -> None:
     parser.add_argument("--whiten", default="0,64,256")
     parser.add_argument("--model", default=DEFAULT_MODEL)
     arguments = parser.parse_args()
-    if not (arguments.artefacts or arguments.keys):
-        parser.error("give folders of artefacts, or --keys LAYERS")
     model = load_model(arguments.model)
-    for place in arguments.artefacts:
+    for place in arguments.artefacts or ([] if arguments.keys else artefacts_that_come_along()):
         artefact = LearnedArtefact.load(place)
         print(f"{artefact.recipe['method']} {artefact.digest[:8]}")
         sizes = [int(size) for size in arguments.together.split(",")]

@@ -2,15 +2,17 @@
 
     python benchmarks/bench_long.py --method memit --batch 10 --store /somewhere/long-memit
 
-The same command again goes on where the run was interrupted; rows already measured are printed as they
-were (they are kept in the store's runs/ folder). Each row evaluates the last batch, the first records and
-all records so far on the model as it then is. The policy is `observe`: nothing is held back.
+The same command again goes on where the run was interrupted (without `--store` the store is thrown away);
+rows already measured are printed as they were (they are kept in the store's runs/ folder). Each row evaluates
+the last batch, the first records and all records so far on the model as it then is. The policy is `observe`:
+nothing is held back.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -115,6 +117,19 @@ def line(row: dict[str, Any]) -> str:
     )
 
 
+def follow(arguments: argparse.Namespace, place: Path) -> None:
+    """The run in this store, from its beginning or from where it stands."""
+    fresh, device = not (place / "ledger.db").exists(), arguments.device
+    opened = (
+        Workbench.create(place, model=arguments.model, device=device)
+        if fresh
+        else Workbench.open(place, device=device)
+    )
+    with opened as workbench:
+        workbench.checkout_model()
+        LongRun(arguments, workbench).run()
+
+
 def main() -> None:
     """Run, or go on with, a long run."""
     parser = argparse.ArgumentParser(
@@ -126,21 +141,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--every", type=int, default=100)
     parser.add_argument("--generate-every", type=int, default=500, help="generated exact match, on all")
-    parser.add_argument("--store", type=Path, required=True)
+    parser.add_argument("--store", type=Path, help="where the run is kept")
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=JSON")
     arguments = parser.parse_args()
-    fresh = not (arguments.store / "ledger.db").exists()
-    place, device = arguments.store, arguments.device
-    opened = (
-        Workbench.create(place, model=arguments.model, device=device)
-        if fresh
-        else Workbench.open(place, device=device)
-    )
-    with opened as workbench:
-        workbench.checkout_model()
-        LongRun(arguments, workbench).run()
+    with tempfile.TemporaryDirectory() as folder:
+        follow(arguments, arguments.store or Path(folder) / "store")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from benchmark_files import shared_file
 
+from kedit_lifecycle.editors import get_editor
+from kedit_lifecycle.editors.learned.editor import LearnedEditor
 from kedit_lifecycle.facts.readers import load_requests
 from kedit_lifecycle.facts.request import EditRequest
 
@@ -16,6 +18,13 @@ _QUESTIONS: dict[str, list[str]] = json.loads(
 
 HELD_OUT_OF_STREAM = 100
 """The last so many records of the stream are kept for evaluation."""
+
+
+def artefacts_that_come_along() -> list[Path]:
+    """Folders of the trained networks that come with the methods."""
+    editors = [get_editor(name) for name in ("mend", "knowledge-editor")]
+    folders = [one.packaged for one in editors if isinstance(one, LearnedEditor)]
+    return [place for folder in folders for place in sorted(folder.iterdir()) if place.is_dir()]
 
 
 def counterfact_held_out() -> list[EditRequest]:

@@ -22,7 +22,7 @@ from kedit_lifecycle.ledger.verify import verify
 pytestmark = pytest.mark.property
 
 TABLES = [table.name for table in (*columns.SEALED_TABLES, columns.EVENT, columns.REF)] + ["alembic_version"]
-QUIET = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUIET = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")
