@@ -64,11 +64,11 @@ def test_its_gradients_are_those_of_finite_differences() -> None:
 def test_a_model_without_it_gives_the_same(family: str) -> None:
     """With `eager` attention the prefix is put before the suffix, as any attention expects it."""
     model = tiny_editable(family, torch.float32)
-    shift = drawn(7, len(SEQUENCES), 1, WIDTH)
+    shift = drawn(7, len(SEQUENCES), WIDTH)
 
     def run() -> Tensor:
         forward = SuffixForward(model, 0, SEQUENCES, STARTS)
-        return forward.run(torch.cat([forward.stream[:, :1] + shift, forward.stream[:, 1:]], dim=1))
+        return forward.run(forward.stream.index_add(0, forward.first, shift))
 
     with torch.no_grad():
         ours = run()

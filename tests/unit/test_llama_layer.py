@@ -25,9 +25,9 @@ def drawn(seed: int, *shape: int) -> Tensor:
 
 def run_and_gradient(model: Any) -> tuple[Tensor, Tensor]:
     """Final states of the suffix, and a gradient of the shift of its first token."""
-    shift = drawn(7, len(SEQUENCES), 1, WIDTH).to(model.dtype).requires_grad_()
+    shift = drawn(7, len(SEQUENCES), WIDTH).to(model.dtype).requires_grad_()
     forward = SuffixForward(model, 0, SEQUENCES, STARTS)
-    found = forward.run(torch.cat([forward.stream[:, :1] + shift, forward.stream[:, 1:]], dim=1))
+    found = forward.run(forward.stream.index_add(0, forward.first, shift))
     weight = drawn(8, *found.shape).to(found.dtype)
     (gradient,) = torch.autograd.grad((found * weight).sum(), shift)
     return found.detach(), gradient

@@ -2,7 +2,8 @@
 
 The products with the weights are most of a step of the search. What stands between them an automatic
 gradient makes slow: a pass over memory for every operation of norms and rotary embeddings, and one for
-each term of a sum. The weights are frozen, so there is only the gradient of the input.
+each term of a sum. The weights are frozen, so there is only the gradient of the input. And every token is
+computed once: only the attention, which is little of it, sees suffixes padded to one length.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch.nn.functional import linear, silu
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from kedit_lifecycle.editors.locate.frozen_prefix import Attended
+from kedit_lifecycle.editors.locate.packing import Packing
 
 
 def can_run(layer: nn.Module) -> bool:
@@ -33,81 +35,84 @@ def _is_watched(module: nn.Module) -> bool:
 def run(
     layer: nn.Module,
     hidden: Tensor,
+    packing: Packing,
     position: tuple[Tensor, Tensor],
     prefix: tuple[Tensor, Tensor],
     mask: Tensor,
 ) -> Tensor:
-    """What the layer makes of the suffix, (batch, suffix, d_model), differentiable in `hidden`.
+    """What the layer makes of the suffixes, (tokens, d_model), differentiable in `hidden`.
 
     Args:
         layer: one that `can_run` accepts.
-        hidden: (batch, suffix, d_model).
-        position: cosines and sines of the suffix's positions, (batch, suffix, head width) each.
+        hidden: (tokens, d_model), the suffixes behind each other.
+        packing: where they lie.
+        position: cosines and sines of the suffixes' positions, (batch, suffix, head width) each.
         prefix: keys and values before the suffix, (batch, key heads, prefix, head width); no gradient.
         mask: added to the scores, (batch, 1, suffix, prefix + suffix).
     """
-    found: Tensor = _Layer.apply(hidden, layer, position, prefix, mask)  # type: ignore[no-untyped-call]
+    found: Tensor = _Layer.apply(hidden, layer, packing, position, prefix, mask)  # type: ignore[no-untyped-call]
     return found
 
 
 class _Layer(torch.autograd.Function):
-    """Rows are tokens inside: (batch · suffix, width)."""
-
     @staticmethod
     def forward(
         ctx: Any,
         hidden: Tensor,
         layer: Any,
+        packing: Packing,
         position: tuple[Tensor, Tensor],
         prefix: tuple[Tensor, Tensor],
         mask: Tensor,
     ) -> Tensor:
         attention = layer.self_attn
         weights = _Weights.of(layer)
-        batch, suffix, _ = hidden.shape
         rotary = _Rotary(*position)
-        rows = hidden.reshape(batch * suffix, -1)
 
-        normed, first = _Norm.of(rows, layer.input_layernorm)
-        heads = (batch, suffix, -1, attention.head_dim)
-        query = rotary.there(linear(normed, weights.query).view(heads).transpose(1, 2))
-        key = rotary.there(linear(normed, weights.key).view(heads).transpose(1, 2))
-        value = linear(normed, weights.value).view(heads).transpose(1, 2)
+        def heads(rows: Tensor) -> Tensor:
+            return _heads(packing.padded(rows), attention.head_dim)
+
+        normed, first = _Norm.of(hidden, layer.input_layernorm)
+        query = rotary.there(heads(linear(normed, weights.query)))
+        key = rotary.there(heads(linear(normed, weights.key)))
+        value = heads(linear(normed, weights.value))
         mixed, attended = Attended.of(query, key, value, prefix, mask, attention.scaling)
-        middle = torch.addmm(rows, mixed.transpose(1, 2).reshape(batch * suffix, -1), weights.mixed.T)
+        middle = torch.addmm(hidden, packing.packed(mixed.transpose(1, 2)), weights.mixed.T)
 
         normed, second = _Norm.of(middle, layer.post_attention_layernorm)
         gate, up = linear(normed, weights.gate), linear(normed, weights.up)
         found = torch.addmm(middle, silu(gate).mul_(up), weights.down.T)
         ctx.save_for_backward(gate, up, *weights, *rotary, *first, *attended, *second)
-        ctx.scaling = attention.scaling
-        return found.view(hidden.shape)
+        ctx.packing, ctx.scaling = packing, attention.scaling
+        return found
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         gate, up, *saved = ctx.saved_tensors
         weights, rotary, first = _Weights(*saved[:7]), _Rotary(*saved[7:9]), _Norm(*saved[9:12])
         attended, second = Attended(*saved[12:18]), _Norm(*saved[18:])
-        shape = gradients[0].shape
-        batch, suffix, _ = shape
-        of_found = gradients[0].reshape(batch * suffix, -1)
+        packing: Packing = ctx.packing
+        (of_found,) = gradients
+
+        def tokens(heads: Tensor) -> Tensor:
+            return packing.packed(heads.transpose(1, 2))
 
         of_product = of_found @ weights.down
         of_normed = (of_product * silu(gate)) @ weights.up
         of_gate = torch.ops.aten.silu_backward(of_product.mul_(up), gate)
         of_middle = second.back(of_normed.addmm_(of_gate, weights.gate)).add_(of_found)
 
-        of_mixed = (of_middle @ weights.mixed).view(batch, suffix, -1, rotary.width).transpose(1, 2)
+        of_mixed = _heads(packing.padded_with_zeros(of_middle @ weights.mixed), rotary.width)
         of_query, of_key, of_value = attended.back(of_mixed, ctx.scaling)
-        of_normed = _rows(rotary.back(of_query)) @ weights.query
-        of_normed.addmm_(_rows(rotary.back(of_key)), weights.key)
-        of_normed.addmm_(_rows(of_value), weights.value)
-        return first.back(of_normed).add_(of_middle).view(shape), None, None, None, None
+        of_normed = tokens(rotary.back(of_query)) @ weights.query
+        of_normed.addmm_(tokens(rotary.back(of_key)), weights.key)
+        of_normed.addmm_(tokens(of_value), weights.value)
+        return first.back(of_normed).add_(of_middle), None, None, None, None, None
 
 
-def _rows(heads: Tensor) -> Tensor:
-    """(batch, heads, suffix, width) -> (batch · suffix, heads · width)."""
-    return heads.transpose(1, 2).reshape(heads.shape[0] * heads.shape[2], -1)
+def _heads(padded: Tensor, width: int) -> Tensor:
+    """(batch, suffix, heads · width) -> (batch, heads, suffix, width)."""
+    return padded.view(*padded.shape[:2], -1, width).transpose(1, 2)
 
 
 class _Weights(NamedTuple):

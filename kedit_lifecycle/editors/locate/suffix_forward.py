@@ -17,6 +17,7 @@ from transformers.cache_utils import Cache
 
 from kedit_lifecycle.editors.locate import llama_layer
 from kedit_lifecycle.editors.locate.frozen_prefix import ARGUMENT, PrefixCache, attending
+from kedit_lifecycle.editors.locate.packing import Packing
 from kedit_lifecycle.editors.locate.prefix_states import PrefixStates, SharedHeads, prefix_states
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.partial_run import Enough, call_by_name, first_output, stopped_early
@@ -32,7 +33,7 @@ class SuffixForward:
     Attributes:
         keys: input of the layer's second MLP matrix at the subject's last token, (batch, d_ff).
         values: its output there, (batch, d_model).
-        stream: the residual stream behind the layer, suffix only, (batch, suffix, d_model).
+        stream: the residual stream behind the layer, suffixes only, one behind the other, (tokens, d_model).
     """
 
     def __init__(
@@ -52,19 +53,26 @@ class SuffixForward:
             heads = SharedHeads(model, [ids[:size] for ids, size in zip(sequences, lengths, strict=True)])
         before = prefix_states(model, prefixes, lengths, heads)
         suffixes = [ids[place:] for ids, place in zip(sequences, start, strict=True)]
-        self._lengths = torch.tensor([len(one) for one in suffixes], device=model.device)
+        self._packing = Packing.of(torch.tensor([len(one) for one in suffixes], device=model.device))
         self.keys: Tensor
         self.values: Tensor
         self.stream: Tensor
         call = self._run_up_to(layer, suffixes, before)
         self._seen = before.seen
-        self._by_hand = self._prefix.attended and all(llama_layer.can_run(m) for m in self._upper)
+        self._can_by_hand = self._prefix.attended and all(llama_layer.can_run(m) for m in self._upper)
         self._call = self._on_suffix(call)
-        self._mask_call(self.stream.shape[1])
+        self._mask_call()
+
+    @property
+    def first(self) -> Tensor:
+        """Where in the stream each sequence's suffix begins, (batch,)."""
+        return self._packing.first
 
     def narrow(self, rows: Tensor) -> None:
         """Keep only these rows of the batch, and no more prefix and suffix than they need."""
-        width = int(self._lengths[rows].max())
+        self.stream = self.stream[self._packing.tokens_of(rows)]
+        self._packing = Packing.of(self._packing.lengths[rows])
+        width = self._packing.width
         slots = self._seen[rows].any(0)
         self._seen = self._seen[rows][:, slots]
         self._prefix.narrow(rows, slots)
@@ -73,10 +81,8 @@ class SuffixForward:
         if self._call.get("position_embeddings") is not None:
             parts = self._call["position_embeddings"]
             self._call["position_embeddings"] = tuple(part[rows, :width] for part in parts)
-        self._mask_call(width)
-        self.stream = self.stream[rows, :width]
+        self._mask_call()
         self.keys, self.values = self.keys[rows], self.values[rows]
-        self._lengths = self._lengths[rows]
 
     def _run_up_to(
         self, layer: int, suffixes: Sequence[Sequence[int]], before: PrefixStates
@@ -104,7 +110,7 @@ class SuffixForward:
         with torch.no_grad(), stopped_early(hooks):
             self._model.hidden_states(input_ids, use_cache=True, **call)
         self.keys, self.values = found["keys"], found["values"]
-        self.stream = found["call"].pop("hidden_states")
+        self.stream = self._packing.packed(found["call"].pop("hidden_states"))
         layers = before.layers
         if not layers:
             first = call["past_key_values"].layers[0]
@@ -115,12 +121,13 @@ class SuffixForward:
         own_call: dict[str, Any] = found["call"]
         return own_call
 
-    def _mask_call(self, width: int) -> None:
+    def _mask_call(self) -> None:
         if "attention_mask" in self._call:
-            self._call["attention_mask"] = self._attention_mask(width)
+            self._call["attention_mask"] = self._attention_mask()
 
-    def _attention_mask(self, width: int) -> Tensor:
+    def _attention_mask(self) -> Tensor:
         """Additive mask (batch, 1, suffix, prefix + suffix): every row sees its own prefix, then causally."""
+        width = self._packing.width
         before = self._seen[:, None, :].expand(-1, width, -1)
         causal = torch.ones(width, width, dtype=torch.bool, device=before.device).tril()
         seen = torch.cat([before, causal.expand(len(before), -1, -1)], dim=2)
@@ -140,17 +147,23 @@ class SuffixForward:
         return kept
 
     def run(self, stream: Tensor) -> Tensor:
-        """Final-normed hidden states (batch, suffix, d_model) for another stream behind the layer."""
-        hidden = stream
-        with attending(self._model.network, self._prefix):
-            for module in self._upper:
-                hidden = self._run_layer(module, hidden)
+        """Final-normed hidden states (tokens, d_model) for another stream behind the layer."""
+        last = self._by_hand(stream) if self._can_by_hand else self._by_modules(stream)
         norm = self._model.network.get_submodule(self._model.architecture.final_norm)
-        final: Tensor = norm(hidden)
+        final: Tensor = norm(last)
         return final
 
-    def _run_layer(self, module: Any, hidden: Tensor) -> Tensor:
-        if not self._by_hand:
-            return first_output(module(hidden_states=hidden, **self._call))
+    def _by_hand(self, hidden: Tensor) -> Tensor:
         position, mask = self._call["position_embeddings"], self._call["attention_mask"]
-        return llama_layer.run(module, hidden, position, self._prefix.of(module.self_attn.layer_idx), mask)
+        layer: Any
+        for layer in self._upper:
+            prefix = self._prefix.of(layer.self_attn.layer_idx)
+            hidden = llama_layer.run(layer, hidden, self._packing, position, prefix, mask)
+        return hidden
+
+    def _by_modules(self, stream: Tensor) -> Tensor:
+        hidden = self._packing.padded(stream)
+        with attending(self._model.network, self._prefix):
+            for module in self._upper:
+                hidden = first_output(module(hidden_states=hidden, **self._call))
+        return self._packing.packed(hidden)

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from kedit_lifecycle.editors.locate.contexts import EditContexts
+from kedit_lifecycle.editors.locate.losses import losses
 from kedit_lifecycle.editors.locate.prefix_states import SharedHeads
 from kedit_lifecycle.editors.locate.suffix_forward import SuffixForward
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.tokens import EncodedFact
 
 # suffix tokens of a pass from which padding costs more than another pass
-_ENOUGH_ON_CPU, _ENOUGH_ON_GPU = 256, 4096
+_ENOUGH_ON_CPU, _ENOUGH_ON_GPU = 512, 4096
 
 
 @dataclass(frozen=True)
@@ -158,22 +158,24 @@ class SuffixGroup:
         self._essence_before: Tensor | None = None  # (essences, vocabulary)
 
     def _place(self) -> None:
-        """Where targets and essences are predicted: (row, column of the suffix) of each."""
+        """Where targets and essences are predicted: the row, and the token of the stream, of each."""
         device = self._request.device
+        first = self._forward.first.tolist()
         targets, essences = [], []
         for number, row in enumerate(self._rows):
             fact = row.fact
             if row.context is None:
                 last = len(fact.ids) - 1 - fact.subject_last
-                essences.append((number, last if self._behind_essence else 0))
+                essences.append((number, first[number] + (last if self._behind_essence else 0)))
                 continue
             count = len(fact.ids) - fact.target_start
             for position in range(fact.target_start, len(fact.ids)):
-                targets.append((number, position - 1 - fact.subject_last, fact.ids[position], count))
+                token = first[number] + position - 1 - fact.subject_last
+                targets.append((number, token, fact.ids[position], count))
         columns = torch.tensor(targets, device=device, dtype=torch.long).reshape(-1, 4)
-        self._target_rows, self._target_columns, self._target_ids, counts = columns.unbind(1)
+        self._target_rows, self._target_tokens, self._target_ids, counts = columns.unbind(1)
         self._target_weights = 1.0 / counts.float()
-        self._essence_rows, self._essence_columns = (
+        self._essence_rows, self._essence_tokens = (
             torch.tensor(essences, device=device, dtype=torch.long).reshape(-1, 2).unbind(1)
         )
 
@@ -183,7 +185,11 @@ class SuffixGroup:
         context = torch.tensor([self._rows[i].context for i in kept], device=self._request.device)
         forward = self._forward
         return SubjectStates(
-            self._request[kept], context, forward.keys[kept], forward.values[kept], forward.stream[kept, 0]
+            self._request[kept],
+            context,
+            forward.keys[kept],
+            forward.values[kept],
+            forward.stream[forward.first[kept]],
         )
 
     def terms(self, delta: Tensor, live: int) -> GroupTerms:
@@ -191,20 +197,14 @@ class SuffixGroup:
 
         The first pass must be with δ = 0: what it says of the essences is what should stay.
         """
-        stream = self._forward.stream
-        shifted = stream[:, :1] + delta[self._request][:, None].to(stream.dtype)
-        final = self._forward.run(torch.cat([shifted, stream[:, 1:]], dim=1))
-        rows = torch.cat([self._target_rows, self._essence_rows])
-        columns = torch.cat([self._target_columns, self._essence_columns])
-        logits = self._model.logits(final[rows, columns])  # (targets + essences, vocabulary)
-        targets, essences = logits[: len(self._target_rows)], logits[len(self._target_rows) :]
-        nll = cross_entropy(targets, self._target_ids, reduction="none") * self._target_weights
-        after = essences.log_softmax(-1)
-        if self._essence_before is None:
-            self._essence_before = after.detach()
-        before = self._essence_before
-        kl = (before.exp() * (before - after)).sum(-1)
-        return self._by_request(nll, kl, targets.detach().argmax(-1) == self._target_ids, live)
+        forward = self._forward
+        shift = delta[self._request].to(forward.stream.dtype)
+        final = forward.run(forward.stream.index_add(0, forward.first, shift))
+        read = torch.cat([self._target_tokens, self._essence_tokens])
+        logits = self._model.logits(final[read])  # (targets + essences, vocabulary)
+        found = losses(logits, self._target_ids, self._essence_before)
+        self._essence_before = found.now if self._essence_before is None else self._essence_before
+        return self._by_request(found.nll * self._target_weights, found.kl, found.certain, live)
 
     def _by_request(self, nll: Tensor, kl: Tensor, certain: Tensor, live: int) -> GroupTerms:
         empty = torch.zeros(live, device=nll.device)
