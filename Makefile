@@ -10,6 +10,7 @@ PYTHON ?= python3 python3.13 python3.12 python3.11 python3.14
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PIP_FLAGS ?=
 THREADS ?= 2
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check bench docs format
@@ -52,7 +53,7 @@ demo: $(STAMP)
 	$(BIN)/kedit demo
 
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(THREADS) -m "not real_model"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not real_model"
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -q -m real_model
 
 check: $(STAMP)
