@@ -6,8 +6,9 @@ The plain path is how the authors' codes do it: one request at a time, the whole
 all contexts, logits of the whole vocabulary at every position. "identical" gives both the same mathematics
 (ROME, 21 contexts, 20 steps, Adam, no early stop); "shipped" gives the engine the default model's defaults.
 The last lines are the share of the machine's matrix-multiply peak that the search reaches in a batch: all of
-its products, as torch counts them, with those of the one pass over the prefixes, by the time of all of it,
-the best of three, as the peak is the best of fifteen products made before, between and behind them.
+its products, as torch counts them (and sums in place, which it does not), with those of the one pass over
+the prefixes, by the time of all of it, the best of three, as the peak is the best of fifteen products made
+before, between and behind them.
 """
 
 from __future__ import annotations

@@ -62,6 +62,5 @@ class Packing:
 
     def tokens_of(self, rows: Tensor) -> Tensor:
         """The places, packed, of these sequences' tokens, one sequence behind the other."""
-        kept = Packing.of(self.lengths[rows])
-        start = torch.repeat_interleave(self.first[rows] - kept.first, kept.lengths)
-        return start + torch.arange(len(kept.places), device=start.device)
+        columns = torch.arange(self.width, device=rows.device)
+        return self.sources.view(-1, self.width)[rows][columns < self.lengths[rows, None]]
