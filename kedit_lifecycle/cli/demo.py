@@ -181,7 +181,7 @@ class Demo:
         answers = [self._workbench.ask(one.question).text for one in self._requests]
         for place, (request, now) in enumerate(zip(self._requests, answers, strict=True), start=1):
             asked, said = clipped(request.question, 40), clipped(_start(now), 22)
-            self._say(f"  {place:>2} {asked:<40} {said:<22} {_reading(request, now)}".rstrip())
+            self._say(f"  {place:>2} {asked:<40} {said:<22} {_reading(request, now)}")
         return {"to": target.number, "matching_tensors": matching, "answers": answers}
 
     def _fingerprints(self, version: VersionRow) -> int:
@@ -249,12 +249,13 @@ def _start(completion: str) -> str:
 
 
 def _reading(request: EditRequest, completion: str) -> str:
-    """Whether an answer is the new one or the old one."""
+    """Whether an answer is the new one, the old one, or neither."""
     from kedit_lifecycle.evaluation.metrics import generated_match
 
     if generated_match(completion, request.target_new):
         return "as edited"
-    return "as before" if request.target_true and generated_match(completion, request.target_true) else ""
+    was_true = request.target_true is not None and generated_match(completion, request.target_true)
+    return "as before" if was_true else "neither"
 
 
 def _measures(table: Table) -> tuple[str, ...]:

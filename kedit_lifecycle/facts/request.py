@@ -122,4 +122,7 @@ def make_request(**fields: Any) -> EditRequest:
     try:
         return EditRequest.model_validate(fields)
     except ValidationError as error:
-        raise BadRecordError(first_problem(error, "request")) from error
+        raise BadRecordError(
+            first_problem(error, "request"),
+            hint="a fact is a subject, a prompt with {} in its place, and a target: see kedit edit --help",
+        ) from error
