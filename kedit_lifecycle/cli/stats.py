@@ -31,7 +31,9 @@ def stats_command() -> None:
     "--layers", metavar="LIST", help="For example 4,5 or 4-8. Default: those that the editor changes."
 )
 @METHOD
-@click.option("--tokens", type=click.IntRange(1), help="Default: 10 times the width of the layer.")
+@click.option(
+    "--tokens", type=click.IntRange(1), help="Default: the method's, or 10 times the width of the layer."
+)
 @click.option("--text", type=click.Path(path_type=Path), metavar="FILE", help="From this text.")
 @click.option(
     "--dataset", metavar="NAME", help="From this Hugging Face dataset (needs the extra `datasets`)."

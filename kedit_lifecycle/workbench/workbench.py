@@ -537,13 +537,15 @@ class Workbench:
         tokens: int | None = None,
         corpus: Corpus | None = None,
     ) -> list[StatisticsEntry]:
-        """Key covariance of the layers (default: those the method edits), in one pass."""
+        """Key covariance of the layers, in one pass; by default of those, and the tokens, of the method."""
         bench = self._ready()
         editor = get_editor(method)
-        wanted = list(layers or editor.layers(editor.default_config(bench.model)))
+        config = editor.default_config(bench.model)
+        wanted = list(layers or editor.layers(config))
         beyond = [layer for layer in wanted if not 0 <= layer < bench.model.layer_count]
         if beyond:
             raise UsageError(f"no layer {beyond[0]}: the model has {bench.model.layer_count}, from 0")
+        tokens = tokens or getattr(config, "second_moment_tokens", None)
         with self._writing():
             return bench.statistics.build_second_moments(wanted, tokens=tokens, corpus=corpus)
 

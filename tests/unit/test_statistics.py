@@ -153,6 +153,42 @@ def test_a_damaged_cache_is_not_trusted_but_rebuilt(cache: Path, tmp_path: Path,
     assert torch.equal(opened(tmp_path / "c").second_moment(0, tokens=TOKENS)[1], expected)
 
 
+def test_what_the_package_ships_is_taken_over_and_not_made_again(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = opened(tmp_path / "shipped", share=False)
+    expected = (made.prefixes([(3, 2)]), made.samples(100))
+    monkeypatch.setattr("kedit_lifecycle.editors.statistics.SHIPPED", tmp_path / "shipped" / "stats")
+    (tmp_path / "shipped" / "blobs").rename(tmp_path / "shipped" / "stats" / "blobs")
+    forbid_sampling(monkeypatch)
+    for name, share, write in (
+        ("a", True, True),
+        ("b", False, True),
+        ("c", True, False),
+        ("d", False, False),
+    ):
+        shutil.rmtree(cache, ignore_errors=True)
+        found = opened(tmp_path / name, share=share, write=write)
+        assert (found.prefixes([(3, 2)]), found.samples(100)) == expected
+        with pytest.raises(AssertionError, match="computed again"):
+            found.samples(101)
+    shutil.rmtree(tmp_path / "shipped")
+    again = opened(tmp_path / "b", share=False)
+    assert (again.prefixes([(3, 2)]), again.samples(100)) == expected
+
+
+def test_a_damaged_shipped_statistic_is_not_trusted_but_made_anew(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = opened(tmp_path / "shipped", share=False)
+    expected = made.samples(100)
+    for path in (tmp_path / "shipped" / "blobs").glob("??/*"):
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    monkeypatch.setattr("kedit_lifecycle.editors.statistics.SHIPPED", tmp_path / "shipped" / "stats")
+    (tmp_path / "shipped" / "blobs").rename(tmp_path / "shipped" / "stats" / "blobs")
+    assert opened(tmp_path / "a").samples(100) == expected
+
+
 @pytest.mark.parametrize("harm", ["recipe", "text", "cut", "keys", "bytes"])
 def test_a_damaged_entry_of_the_store_is_an_error_with_a_way_out(
     cache: Path, tmp_path: Path, harm: str

@@ -313,6 +313,16 @@ def test_statistics_are_built_and_listed(workbench: Workbench) -> None:
             workbench.build_stats([layer])
 
 
+def test_statistics_are_built_of_the_tokens_that_the_method_will_ask_for(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rome = type(editors.get_editor("rome"))
+    config = rome().default_config(workbench.model).model_copy(update={"second_moment_tokens": 320})
+    monkeypatch.setattr(rome, "default_config", lambda _, model: config)
+    (built,) = workbench.build_stats()
+    assert (built.recipe["layer"], built.recipe["tokens"]) == (config.layer, 320)
+
+
 def test_another_model_in_the_base_models_place_is_refused(tmp_path: Path) -> None:
     from tiny import save_tiny
 

@@ -74,7 +74,7 @@ class ValueSearchConfig(EditorConfig):
         lt=1,
     )
     second_moment_tokens: int | None = Field(
-        default=None, description="tokens behind C; null: 10 × d_ff", ge=1
+        default=None, description="tokens behind C; more of them spare what is rare; null: 10 × d_ff", ge=1
     )
     token_budget: int = Field(
         default=1024,

@@ -25,6 +25,7 @@ _RECIPE_VERSION = 2  # raise when a statistic is made in another way
 TOKENS_PER_KEY_DIMENSION = 10
 SAMPLE_LENGTH = 64
 TRAINED_FOLDER = "trained"
+SHIPPED = Path(__file__).parent / "shipped"  # made by scripts/build_shipped_statistics.py
 OWN_SAMPLES = {"kind": "samples", "length": SAMPLE_LENGTH, "seed": 0}
 
 Derived = TypeVar("Derived")
@@ -63,7 +64,7 @@ class Statistics:
 
         def make() -> tuple[dict[str, Tensor], tuple[str, ...]]:
             drawn = sample_corpus(self.model, tokens, length=length, seed=seed, progress=self.progress)
-            return {"tokens": torch.tensor(drawn)}, ()
+            return {"tokens": torch.tensor(drawn, dtype=torch.int32)}, ()
 
         entry = self.library.obtain(recipe, make)
         rows: list[list[int]] = self.library.tensor(entry, "tokens").tolist()
@@ -152,13 +153,16 @@ def open_statistics(
 ) -> Statistics:
     """Statistics kept in a store's folder and blobs, shared with other stores through the user's cache.
 
-    While `may_write` says no, nothing is added to the folder or the blobs.
+    What was sampled from the default model comes with this package: its statistics are of the same texts
+    on every machine, and nobody waits for them to be sampled. While `may_write` says no, nothing is added
+    to the folder or the blobs.
     """
     from kedit_lifecycle.models.cache import cache_folder
 
     shared = None
+    shipped = StatisticsLibrary(SHIPPED, BlobStore(SHIPPED / "blobs"))
     if share:
         cache = cache_folder() / "stats"
         shared = StatisticsLibrary(cache, BlobStore(cache / "blobs"))
-    library = StatisticsLibrary(folder, blobs, shared, may_write=may_write)
+    library = StatisticsLibrary(folder, blobs, shared, shipped=shipped, may_write=may_write)
     return Statistics(model, library, progress)

@@ -1,7 +1,8 @@
 """Statistics of the unedited model, each made once, kept under the model's digest and its recipe.
 
 A statistic lives in the store that uses it and, beside, in the user's cache, from where another
-store takes it instead of computing it again. Edits name statistics by content.
+store takes it instead of computing it again; some of the default model's come with this package.
+Edits name statistics by content.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -54,17 +56,19 @@ class StatisticsLibrary:
         blobs: BlobStore,
         shared: StatisticsLibrary | None = None,
         *,
+        shipped: StatisticsLibrary | None = None,
         may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         self.folder = folder
         self._blobs = blobs
         self._shared = shared
+        self._shipped = shipped
         self._may_write = may_write
         self._aside: dict[str, StatisticsEntry] = {}  # by recipe digest, while nothing may be written here
         self._loose: dict[str, CanonicalTensor] = {}  # by blob id: what no folder keeps
 
     def obtain(self, recipe: Mapping[str, Any], make: Callable[[], Made]) -> StatisticsEntry:
-        """The entry for a recipe: kept here, else taken from the shared library, else made now.
+        """The entry for a recipe: kept here, else from the shared or the shipped library, else made now.
 
         While nothing may be written here (a dry run, a store opened read-only), what is made goes to
         the shared library alone, or stays in memory.
@@ -76,10 +80,10 @@ class StatisticsLibrary:
         if kept is not None:
             return kept
         if not self._may_write():
-            return self._set_aside(recipe, make)
+            return self._set_aside(recipe, lambda: self._shipped_or(recipe, make))
         entry = self._from_shared(recipe)
         if entry is None:
-            entry = self.add(recipe, *make())
+            entry = self.add(recipe, *self._shipped_or(recipe, make))
             if self._shared is not None:
                 self._shared.receive(entry, self._blobs)
         return entry
@@ -168,6 +172,14 @@ class StatisticsLibrary:
             return None  # a damaged cache is rebuilt, not trusted
         _write(self._path(recipe), entry)
         return entry
+
+    def _shipped_or(self, recipe: Mapping[str, Any], make: Callable[[], Made]) -> Made:
+        if self._shipped is not None:
+            with suppress(StoreError):  # a damaged one is made anew
+                entry = self._shipped.find(recipe)
+                if entry is not None:
+                    return {name: self._shipped.tensor(entry, name) for name in entry.tensors}, entry.texts
+        return make()
 
     def _path(self, recipe: Mapping[str, Any]) -> Path:
         return self.folder / str(recipe["base"])[:16] / f"{_digest(dict(recipe))[:24]}.json"

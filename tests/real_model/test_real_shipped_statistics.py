@@ -1,0 +1,52 @@
+"""What the package ships of the default model's statistics: enough for every default, and this model's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kedit_lifecycle.blobs import BlobStore
+from kedit_lifecycle.editors import editor_names, get_editor
+from kedit_lifecycle.editors.locate.config import ValueSearchConfig
+from kedit_lifecycle.editors.statistics import TOKENS_PER_KEY_DIMENSION, open_statistics
+from kedit_lifecycle.editors.statistics.second_moment import key_width
+from kedit_lifecycle.models.editable import EditableModel
+from kedit_lifecycle.models.samples import sample_corpus
+from kedit_lifecycle.workbench.workbench import DRIFT_SAMPLE_TOKENS
+
+
+def test_no_default_needs_a_text_to_be_sampled(
+    default_model: EditableModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEDIT_CACHE", str(tmp_path / "cache"))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("sampled")
+
+    for name in ("sample_prefixes", "sample_corpus"):
+        monkeypatch.setattr(f"kedit_lifecycle.editors.statistics.{name}", refuse)
+    statistics = open_statistics(default_model, tmp_path / "stats", BlobStore(tmp_path / "blobs"))
+    assert len(statistics.samples(DRIFT_SAMPLE_TOKENS, seed=1)) == DRIFT_SAMPLE_TOKENS // 64
+    asked = set()
+    for name in editor_names():
+        config = get_editor(name).default_config(default_model)
+        if isinstance(config, ValueSearchConfig):
+            tokens = config.second_moment_tokens or TOKENS_PER_KEY_DIMENSION * key_width(default_model, 0)
+            assert sum(len(row) for row in statistics.samples(tokens)) == tokens
+            assert statistics.prefixes(config.prefix_lengths)[1]
+            asked.add(name)
+    assert {"rome", "memit", "alphaedit", "emmet"} <= asked
+
+
+def test_the_texts_are_what_is_sampled_here_but_for_rounding(
+    default_model: EditableModel, tmp_path: Path
+) -> None:
+    statistics = open_statistics(
+        default_model, tmp_path / "stats", BlobStore(tmp_path / "blobs"), share=False
+    )
+    shipped = statistics.samples(DRIFT_SAMPLE_TOKENS, seed=1)
+    again = sample_corpus(default_model, DRIFT_SAMPLE_TOKENS, seed=1)
+    assert [row[0] for row in shipped] == [row[0] for row in again]
+    alike = sum(one == other for one, other in zip(shipped, again, strict=True))
+    assert alike >= len(again) // 2  # a draw can fall on the other side of a rounding on another machine
