@@ -9,24 +9,26 @@ import pytest
 from kedit_lifecycle.blobs import BlobStore
 from kedit_lifecycle.editors import editor_names, get_editor
 from kedit_lifecycle.editors.locate.config import ValueSearchConfig
-from kedit_lifecycle.editors.statistics import TOKENS_PER_KEY_DIMENSION, open_statistics
+from kedit_lifecycle.editors.statistics import TOKENS_PER_KEY_DIMENSION, Statistics, open_statistics
 from kedit_lifecycle.editors.statistics.second_moment import key_width
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.samples import sample_corpus
 from kedit_lifecycle.workbench.workbench import DRIFT_SAMPLE_TOKENS
 
 
-def test_no_default_needs_a_text_to_be_sampled(
-    default_model: EditableModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KEDIT_CACHE", str(tmp_path / "cache"))
+@pytest.fixture
+def statistics(default_model: EditableModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Statistics:
+    """Those of the default model in a store of their own, which can be had from nowhere but the package."""
 
     def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("sampled")
+        raise AssertionError("not shipped: python scripts/build_shipped_statistics.py")
 
     for name in ("sample_prefixes", "sample_corpus"):
         monkeypatch.setattr(f"kedit_lifecycle.editors.statistics.{name}", refuse)
-    statistics = open_statistics(default_model, tmp_path / "stats", BlobStore(tmp_path / "blobs"))
+    return open_statistics(default_model, tmp_path / "stats", BlobStore(tmp_path / "blobs"), share=False)
+
+
+def test_no_default_needs_a_text_to_be_sampled(default_model: EditableModel, statistics: Statistics) -> None:
     assert len(statistics.samples(DRIFT_SAMPLE_TOKENS, seed=1)) == DRIFT_SAMPLE_TOKENS // 64
     asked = set()
     for name in editor_names():
@@ -40,11 +42,8 @@ def test_no_default_needs_a_text_to_be_sampled(
 
 
 def test_the_texts_are_what_is_sampled_here_but_for_rounding(
-    default_model: EditableModel, tmp_path: Path
+    default_model: EditableModel, statistics: Statistics
 ) -> None:
-    statistics = open_statistics(
-        default_model, tmp_path / "stats", BlobStore(tmp_path / "blobs"), share=False
-    )
     shipped = statistics.samples(DRIFT_SAMPLE_TOKENS, seed=1)
     again = sample_corpus(default_model, DRIFT_SAMPLE_TOKENS, seed=1)
     assert [row[0] for row in shipped] == [row[0] for row in again]

@@ -49,7 +49,7 @@ def test_equal_requests_have_equal_digests_and_others_have_others() -> None:
 def test_what_is_wrong_is_named(change: dict[str, Any], problem: str) -> None:
     with pytest.raises(BadRecordError, match=problem) as caught:
         make_request(**{**FIELDS, **change})
-    assert caught.value.hint is not None
+    assert "{}" in caught.value.hint
 
 
 def test_any_other_text_is_data() -> None:

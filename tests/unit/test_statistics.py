@@ -49,6 +49,12 @@ def forbid_sampling(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"kedit_lifecycle.editors.statistics.{name}", refuse)
 
 
+def ship(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what was opened in `folder` stand in the place of the package's own statistics."""
+    (folder / "blobs").rename(folder / "stats" / "blobs")
+    monkeypatch.setattr("kedit_lifecycle.editors.statistics.SHIPPED", folder / "stats")
+
+
 def plain_second_moment(model: EditableModel, layer: int, sequences: list[list[int]]) -> torch.Tensor:
     """Mean of k kᵀ, one sequence after another, through the whole model, in float64."""
     keys: list[torch.Tensor] = []
@@ -158,8 +164,7 @@ def test_what_the_package_ships_is_taken_over_and_not_made_again(
 ) -> None:
     made = opened(tmp_path / "shipped", share=False)
     expected = (made.prefixes([(3, 2)]), made.samples(100))
-    monkeypatch.setattr("kedit_lifecycle.editors.statistics.SHIPPED", tmp_path / "shipped" / "stats")
-    (tmp_path / "shipped" / "blobs").rename(tmp_path / "shipped" / "stats" / "blobs")
+    ship(tmp_path / "shipped", monkeypatch)
     forbid_sampling(monkeypatch)
     for name, share, write in (
         ("a", True, True),
@@ -184,8 +189,7 @@ def test_a_damaged_shipped_statistic_is_not_trusted_but_made_anew(
     expected = made.samples(100)
     for path in (tmp_path / "shipped" / "blobs").glob("??/*"):
         path.write_bytes(path.read_bytes()[:-1] + b"?")
-    monkeypatch.setattr("kedit_lifecycle.editors.statistics.SHIPPED", tmp_path / "shipped" / "stats")
-    (tmp_path / "shipped" / "blobs").rename(tmp_path / "shipped" / "stats" / "blobs")
+    ship(tmp_path / "shipped", monkeypatch)
     assert opened(tmp_path / "a").samples(100) == expected
 
 
