@@ -30,6 +30,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from kedit_lifecycle.editors import get_editor
 from kedit_lifecycle.editors.locate.config import ValueSearchConfig
 from kedit_lifecycle.editors.locate.contexts import EditContexts, encode_contexts
+from kedit_lifecycle.editors.locate.natural import search_metric
 from kedit_lifecycle.editors.locate.suffix_groups import suffix_tokens
 from kedit_lifecycle.editors.locate.value_search import Anchor, ValueSearch
 from kedit_lifecycle.facts.readers import load_requests
@@ -185,7 +186,7 @@ def shipped(
     anchor: Anchor = "value" if method == "rome" else "stream"
     _, prefixes = statistics.prefixes(config.prefix_lengths)
     contexts = [encode_contexts(model, request, prefixes) for request in requests]
-    engine = ValueSearch(model, layer, config, anchor)
+    engine = ValueSearch(model, layer, config, anchor, metric=search_metric(config, layer, statistics))
     singles = [timed(lambda one=one: engine.find([one])[0]) for one in contexts[:12]]  # type: ignore[misc]
     steps = [len(found.losses) for _, found in singles]
     report(

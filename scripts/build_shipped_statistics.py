@@ -1,9 +1,9 @@
-"""Sample what the package ships of the default model's statistics: context prefixes and its own texts.
+"""Make what the package ships of the default model's statistics: prefixes, its own texts, Fisher information.
 
     python scripts/build_shipped_statistics.py
 
 Every editor's defaults say which; those that are there already are kept. A moment of keys is not shipped:
-it is made from the texts in seconds, and is large. To sample everything anew, delete the folder first.
+it is made from the texts in seconds, and is large. To make everything anew, delete the folder first.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ def main() -> None:
                 statistics.prefixes(config.prefix_lengths)
                 usual = TOKENS_PER_KEY_DIMENSION * key_width(model, 0)
                 statistics.samples(config.second_moment_tokens or usual)
+                if config.optimiser == "natural-momentum":
+                    last = get_editor(name).layers(config)[-1]
+                    statistics.output_fisher(last, tokens=config.fisher_tokens)
 
 
 if __name__ == "__main__":

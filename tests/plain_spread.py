@@ -37,6 +37,10 @@ class PlainModel:
             for layer in range(len(self._layers))
         ]
 
+    def down(self, layer: int) -> Any:
+        """The module of a layer's second MLP matrix."""
+        return self._down[layer]
+
     def encode(self, request: EditRequest, prefixes: Sequence[str]) -> list[EncodedFact]:
         """The prompt with its target: alone, then behind every prefix."""
         return [
@@ -129,14 +133,18 @@ def plain_value(
     config: SpreadConfig,
     prefixes: Sequence[str],
     scale: float = 0.0,
+    fisher: Tensor | None = None,
 ) -> PlainValue:
-    """The search for one request; `scale` is the √E‖W k‖² that clamp_floor is a share of."""
+    """The search for one request; `scale` is the √E‖W k‖² that clamp_floor is a share of.
+
+    `fisher` is the F of `natural-momentum`.
+    """
     layer = config.layers[-1]
     facts, essence = plain.encode(request, prefixes), plain.essence(request)
     _, value, stream = plain.at_subject(facts[0], layer)
     before = plain.log_probabilities(essence, layer)[-1].detach()
     delta = torch.zeros_like(stream, requires_grad=True)
-    adam = torch.optim.Adam([delta], lr=config.learning_rate)
+    move = _adam(config, delta) if fisher is None else _natural(config, delta, fisher)
     steps: list[PlainStep] = []
     while True:
         told = [_target_nll(plain, fact, layer, delta) for fact in facts]
@@ -149,10 +157,49 @@ def plain_value(
         steps.append(PlainStep(delta.detach().clone(), float(loss.detach()), probability, certain))
         if len(steps) == config.steps or _stops(config, steps[-1]):
             return PlainValue(steps, value, stream)
-        adam.zero_grad()
+        delta.grad = None
         loss.backward()
-        adam.step()
+        move()
         _clamp(delta, config.clamp_norm, max(float(stream.norm()), config.clamp_floor * scale))
+
+
+def _adam(config: SpreadConfig, delta: Tensor) -> Callable[[], Any]:
+    return torch.optim.Adam([delta], lr=config.learning_rate).step
+
+
+def _natural(config: SpreadConfig, delta: Tensor, fisher: Tensor) -> Callable[[], None]:
+    """m ← μ m + g, δ ← δ − η √d u/‖u‖ with (F/f + damping I) u = m, f the mean eigenvalue of F."""
+    average = torch.zeros_like(delta)
+    damped = fisher / torch.linalg.eigvalsh(fisher).mean() + config.fisher_damping * torch.eye(len(fisher))
+
+    def move() -> None:
+        assert delta.grad is not None
+        average.copy_(config.momentum * average + delta.grad)
+        towards = torch.linalg.solve(damped, average)
+        with torch.no_grad():
+            delta.sub_(config.learning_rate * len(delta) ** 0.5 * towards / towards.norm())
+
+    return move
+
+
+def plain_output_fisher(plain: PlainModel, layer: int, texts: Sequence[Sequence[int]]) -> Tensor:
+    """E[g gᵀ] (d_model, d_model): gradients of each text's NLL at the MLP's output, at all but its end."""
+    rows: list[Tensor] = []
+    for text in texts:
+        kept: list[Tensor] = []
+
+        def keep(_: Any, __: Any, output: Tensor, kept: list[Tensor] = kept) -> None:
+            kept.append(output.requires_grad_())
+
+        hook = plain.down(layer).register_forward_hook(keep)
+        with torch.enable_grad():
+            logits: Tensor = plain.network(input_ids=torch.tensor([list(text)])).logits[0]
+            nll = -sum(logits[i].log_softmax(-1)[text[i + 1]] for i in range(len(text) - 1))
+        hook.remove()
+        if len(text) > 1:
+            rows += torch.autograd.grad(nll, kept)[0][0, :-1]  # type: ignore[arg-type]
+    together = torch.stack(rows)
+    return together.T @ together / len(together)
 
 
 def _target_nll(plain: PlainModel, fact: EncodedFact, layer: int, delta: Tensor) -> tuple[Tensor, bool]:

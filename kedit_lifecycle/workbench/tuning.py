@@ -13,6 +13,7 @@ from typing import Any
 import rfc8785
 
 from kedit_lifecycle.editors import Editor, EditorConfig, get_editor
+from kedit_lifecycle.editors.locate.config import ValueSearchConfig
 from kedit_lifecycle.editors.statistics import Statistics
 from kedit_lifecycle.editors.statistics.second_moment import key_width
 from kedit_lifecycle.errors import RefusedError, UsageError
@@ -231,7 +232,7 @@ def _enough_known(workbench: Workbench, requests: Sequence[EditRequest], budget:
 
 
 def _prepare(statistics: Statistics, plan: _Plan) -> None:
-    """The key covariances of all candidates' layers, in as few passes as memory allows."""
+    """What is read off the model for all candidates' layers, in as few passes as memory allows."""
     config = plan.configs[0]
     layers = sorted({layer for one in plan.configs for layer in plan.editor.layers(one)})
     if not layers or getattr(config, "second_moment", None):
@@ -240,6 +241,9 @@ def _prepare(statistics: Statistics, plan: _Plan) -> None:
     at_once = max(1, _MOMENT_BYTES // (4 * key_width(statistics.model, layers[0]) ** 2))
     for begin in range(0, len(layers), at_once):
         statistics.build_second_moments(layers[begin : begin + at_once], tokens=tokens)
+    if isinstance(config, ValueSearchConfig) and config.optimiser == "natural-momentum":
+        searched = sorted({plan.editor.layers(one)[-1] for one in plan.configs})
+        statistics.build_output_fishers(searched, tokens=config.fisher_tokens)
 
 
 class _Trying:

@@ -19,6 +19,7 @@ from plain_spread import (
     plain_emmet,
     plain_memit,
     plain_null_projection,
+    plain_output_fisher,
     plain_spread,
     plain_value,
     plain_value_scale,
@@ -29,6 +30,7 @@ from torch import Tensor
 from kedit_lifecycle.blobs import BlobStore
 from kedit_lifecycle.editors import get_editor
 from kedit_lifecycle.editors.locate.contexts import encode_contexts
+from kedit_lifecycle.editors.locate.natural import search_metric
 from kedit_lifecycle.editors.locate.spread_editor import SpreadConfig
 from kedit_lifecycle.editors.locate.value_search import FoundValue, ValueSearch
 from kedit_lifecycle.editors.past_keys import PastKeys
@@ -61,6 +63,11 @@ METHODS: dict[str, dict[str, Any]] = {
     "alphaedit": {"null_space_fraction": 0.8, "ridge": 0.1},
     "emmet": {"covariance_weight": 2.0, "damping": 0.05},
 }
+NATURAL: dict[str, Any] = {
+    "optimiser": "natural-momentum",
+    "fisher_tokens": TOKENS,
+    "fisher_damping": 0.05,
+}
 FASTER: dict[str, Any] = {"steps": 8, "learning_rate": 0.5}
 """Enough for losses to fall in any order."""
 
@@ -90,21 +97,29 @@ class Setting:
     def scale(self, layer: int) -> float:
         return plain_value_scale(self.plain, layer, self.moment(layer))
 
+    def fisher(self, config: SpreadConfig) -> Tensor:
+        texts = self.statistics.samples(TOKENS)
+        texts[-1] = texts[-1][: TOKENS - sum(map(len, texts[:-1]))]
+        return plain_output_fisher(self.plain, config.layers[-1], texts)
+
     def values(self, requests: Sequence[EditRequest], config: SpreadConfig) -> list[PlainValue]:
         """The plain search; settings that it does not read do not make it run again."""
         told = SEARCH.keys() | {"layers", "clamp_floor", "stop_loss", "stop_probability", "stop_at_argmax"}
+        told |= {"optimiser", "fisher_damping"}
         key = config.model_dump_json(include=set(told))
         scale, prefixes = self.scale(config.layers[-1]), self.prefixes(config)
+        fisher = self.fisher(config) if config.optimiser == "natural-momentum" else None
         for request in requests:
             if (key, request) not in self._known:
-                found = plain_value(self.plain, request, config, prefixes, scale)
+                found = plain_value(self.plain, request, config, prefixes, scale, fisher)
                 self._known[key, request] = found
         return [self._known[key, request] for request in requests]
 
     def search(self, requests: Sequence[EditRequest], config: SpreadConfig) -> list[FoundValue]:
         """The engine's search by itself."""
         prefixes = self.prefixes(config)
-        search = ValueSearch(self.model, config.layers[-1], config, "stream")
+        metric = search_metric(config, config.layers[-1], self.statistics)
+        search = ValueSearch(self.model, config.layers[-1], config, "stream", metric=metric)
         return search.find([encode_contexts(self.model, one, prefixes) for one in requests])
 
     def plan(
@@ -299,6 +314,20 @@ def with_reachable_target(setting: Setting, request: EditRequest, rank: int) -> 
     words = [str(tokenizer.decode([int(token)])) for token in order]
     word = [one for one in words if one[:1] == " " and one[1:].isalpha()][rank]
     return make_request(subject=request.subject, prompt=request.prompt, target_new=word.strip())
+
+
+def test_steps_along_the_natural_gradient_equal_the_plain_reference(setting: Setting, method: str) -> None:
+    config = setting.config(method, **NATURAL)
+    delta = check(setting, method, REQUESTS[:3], config)
+    entry, _ = setting.statistics.output_fisher(config.layers[-1], tokens=TOKENS)
+    assert delta.diagnostics["statistics"]["output_fisher"] == entry.tensors["output_fisher"]
+    assert_same_values(setting.search(REQUESTS[:3], config), setting.values(REQUESTS[:3], config))
+
+
+def test_requests_leave_a_batch_that_follows_the_natural_gradient(setting: Setting) -> None:
+    unstopped = setting.values(REQUESTS, setting.config(stop_loss=0, **FASTER, **NATURAL))
+    stop_loss = threshold([one.losses for one in unstopped], at_once=False)
+    check_stops(setting, REQUESTS, setting.config(stop_loss=stop_loss, **FASTER, **NATURAL))
 
 
 def test_requests_leave_the_batch_as_soon_as_their_targets_are_most_probable(setting: Setting) -> None:

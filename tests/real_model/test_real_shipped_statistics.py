@@ -9,6 +9,7 @@ import pytest
 from kedit_lifecycle.blobs import BlobStore
 from kedit_lifecycle.editors import editor_names, get_editor
 from kedit_lifecycle.editors.locate.config import ValueSearchConfig
+from kedit_lifecycle.editors.locate.natural import search_metric
 from kedit_lifecycle.editors.statistics import TOKENS_PER_KEY_DIMENSION, Statistics, open_statistics
 from kedit_lifecycle.editors.statistics.second_moment import key_width
 from kedit_lifecycle.models.editable import EditableModel
@@ -23,12 +24,12 @@ def statistics(default_model: EditableModel, tmp_path: Path, monkeypatch: pytest
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("not shipped: python scripts/build_shipped_statistics.py")
 
-    for name in ("sample_prefixes", "sample_corpus"):
+    for name in ("sample_prefixes", "sample_corpus", "accumulate_output_fishers"):
         monkeypatch.setattr(f"kedit_lifecycle.editors.statistics.{name}", refuse)
     return open_statistics(default_model, tmp_path / "stats", BlobStore(tmp_path / "blobs"), share=False)
 
 
-def test_no_default_needs_a_text_to_be_sampled(default_model: EditableModel, statistics: Statistics) -> None:
+def test_no_default_needs_what_takes_minutes(default_model: EditableModel, statistics: Statistics) -> None:
     assert len(statistics.samples(DRIFT_SAMPLE_TOKENS, seed=1)) == DRIFT_SAMPLE_TOKENS // 64
     asked = set()
     for name in editor_names():
@@ -37,6 +38,7 @@ def test_no_default_needs_a_text_to_be_sampled(default_model: EditableModel, sta
             tokens = config.second_moment_tokens or TOKENS_PER_KEY_DIMENSION * key_width(default_model, 0)
             assert sum(len(row) for row in statistics.samples(tokens)) == tokens
             assert statistics.prefixes(config.prefix_lengths)[1]
+            search_metric(config, get_editor(name).layers(config)[-1], statistics)
             asked.add(name)
     assert {"rome", "memit", "alphaedit", "emmet"} <= asked
 

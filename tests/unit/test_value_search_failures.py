@@ -12,6 +12,7 @@ from tiny import tiny_editable
 
 from kedit_lifecycle.blobs import BlobStore
 from kedit_lifecycle.editors import get_editor
+from kedit_lifecycle.editors.locate.config import ValueSearchConfig
 from kedit_lifecycle.editors.locate.contexts import encode_contexts
 from kedit_lifecycle.editors.locate.value_search import FoundValue, ValueSearch
 from kedit_lifecycle.editors.statistics import Statistics, StatisticsLibrary
@@ -252,3 +253,20 @@ def test_equal_requests_that_make_the_system_singular_are_warned_of(sound: Setti
     delta = sound.plan(method, GOOD[0], GOOD[0], **more)
     notes = [warning for warning in delta.warnings if "singular" in warning]
     assert [note.partition(":")[0] for note in notes] == (["layer 0", "layer 1"] if method == "emmet" else [])
+
+
+def test_gradients_that_are_not_finite_name_the_layer_and_the_way_out(tmp_path: Path) -> None:
+    setting = Setting("llama", tmp_path)
+    setting.model.network.get_output_embeddings().weight.data[3] = torch.inf
+    with pytest.raises(EditFailedError, match="Fisher information of layer 1 is not finite") as caught:
+        setting.plan("memit", GOOD[0], optimiser="natural-momentum", fisher_tokens=320)
+    assert "optimiser=normalized-momentum" in str(caught.value.hint)
+
+
+def test_a_metric_goes_with_the_natural_gradient_and_with_it_alone(sound: Setting) -> None:
+    with pytest.raises(ValueError, match="natural-momentum"):
+        sound.search(GOOD[0], optimiser="natural-momentum")
+    config = get_editor("memit").config_class.model_validate({**QUICK, **SETTINGS["memit"]})
+    assert isinstance(config, ValueSearchConfig)
+    with pytest.raises(ValueError, match="natural-momentum"):
+        ValueSearch(sound.model, 1, config, metric=torch.eye(4))

@@ -16,12 +16,24 @@ class ValueSearchConfig(EditorConfig):
     learning_rate: float = Field(
         default=0.5, description="step size for v*: what a coordinate of δ moves by, about", gt=0
     )
-    optimiser: Literal["adam", "normalized-momentum"] = Field(
+    optimiser: Literal["adam", "normalized-momentum", "natural-momentum"] = Field(
         default="adam",
         description="adam, as published; normalized-momentum: steps of one length along the averaged "
-        "gradient, which reach the target in fewer steps and with a smaller δ",
+        "gradient, which reach the target in fewer steps and with a smaller δ; natural-momentum: the same "
+        "along the natural gradient, whose δ costs least where the model does not speak of the subject",
     )
     momentum: float = Field(default=0.5, description="share of the average kept by each step", ge=0, lt=1)
+    fisher_damping: float = Field(
+        default=0.03,
+        description="natural-momentum: added to the Fisher information, as a share of its mean eigenvalue; "
+        "large: the gradient itself",
+        gt=0,
+    )
+    fisher_tokens: int | None = Field(
+        default=None,
+        description="natural-momentum: tokens behind the Fisher information; null: 10 × d_ff",
+        ge=1,
+    )
     weight_decay: float = Field(default=0.5, description="weight of ‖δ‖/‖v‖² in the loss", ge=0)
     kl_factor: float = Field(
         default=0.0625, description="weight of the KL on '{subject} is a' (essence drift)", ge=0

@@ -15,6 +15,7 @@ from kedit_lifecycle.editors.base import Editor
 from kedit_lifecycle.editors.locate.config import ValueSearchConfig
 from kedit_lifecycle.editors.locate.contexts import EditContexts, encode_contexts
 from kedit_lifecycle.editors.locate.key_space import Directions
+from kedit_lifecycle.editors.locate.natural import named_fisher, search_metric
 from kedit_lifecycle.editors.locate.outcome import (
     POOR_RESIDUAL,
     failed_requests,
@@ -101,12 +102,12 @@ class SpreadEditor(Editor[SpreadConfigT]):
     ) -> WeightDelta:
         """One update per layer for all requests together."""
         _check_layers(model, config)
+        last = config.layers[-1]
         moments = _moments(config, statistics)
         prefixes_entry, prefixes = statistics.prefixes(config.prefix_lengths)
         contexts = [encode_contexts(model, request, prefixes) for request in requests]
-        search = ValueSearch(
-            model, config.layers[-1], config, "stream", "end", _least_norm(model, config, statistics)
-        )
+        least, metric = _least_norm(model, config, statistics), search_metric(config, last, statistics)
+        search = ValueSearch(model, last, config, "stream", "end", least, metric)
         found = search.find(contexts, progress)
         failures = failed_requests(requests, found)
         kept = [index for index in range(len(requests)) if index not in failures]
@@ -117,7 +118,9 @@ class SpreadEditor(Editor[SpreadConfigT]):
 
         with model.trial():
             made = _in_rounds(search, some, [found[i] for i in kept], write, statistics, progress)
-        named: dict[str, Any] = {"prefixes": prefixes_entry.digest, **moments}
+        named: dict[str, Any] = {
+            "prefixes": prefixes_entry.digest, **moments, **named_fisher(config, last, statistics)
+        }  # fmt: skip
         searched = [(requests[i], found[i]) for i in kept]
         left = dict(zip(kept, made.spread.residual_left, strict=True))
         written = dict(zip(kept, made.probability, strict=True))

@@ -63,7 +63,8 @@ class ValueSearch:
     """One way of searching: the layer, the hyper-parameters, and what δ's norm is held against.
 
     `anchor` names ‖v‖ in weight decay and clamp: of the MLP's output (ROME) or of the stream (MEMIT);
-    `least_norm` is the least ‖v‖ the clamp is taken of; `essence` is where the KL is read.
+    `least_norm` is the least ‖v‖ the clamp is taken of; `essence` is where the KL is read; `metric`
+    (d_model, d_model) is what `natural-momentum` steps in, and is needed for it alone.
     """
 
     model: EditableModel
@@ -72,6 +73,11 @@ class ValueSearch:
     anchor: Anchor = "value"
     essence: EssencePlace = "end"
     least_norm: float = 0.0
+    metric: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if (self.config.optimiser == "natural-momentum") != (self.metric is not None):
+            raise ValueError("a metric goes with natural-momentum, and with it alone")
 
     def find(self, contexts: Sequence[EditContexts], progress: Progress = silent) -> list[FoundValue]:
         """Optimise one δ per request so that the stream + δ yields the target in every context.
@@ -125,7 +131,8 @@ class _Batch:
         self._losses: list[list[float]] = [[] for _ in contexts]
         self._results: dict[int, tuple[Tensor, float, str]] = {}  # δ, probability, problem
         self._delta = torch.zeros_like(self._value, requires_grad=True)  # (live, d_model)
-        self._optimiser = make_optimiser(config, self._delta)
+        self._metric = None if search.metric is None else search.metric.to(self._delta.device)
+        self._optimiser = make_optimiser(config, self._delta, self._metric)
 
     @property
     def _loss(self) -> float:
@@ -202,7 +209,9 @@ class _Batch:
             return
         rows = torch.tensor(staying, device=self._delta.device)
         self._groups = [group for group in self._groups if group.narrow(rows)]
-        self._delta, self._optimiser = narrowed(self._optimiser, self._search.config, self._delta, rows)
+        self._delta, self._optimiser = narrowed(
+            self._optimiser, self._search.config, self._delta, rows, self._metric
+        )
 
     def _clamp(self) -> None:
         factor = self._search.config.clamp_norm

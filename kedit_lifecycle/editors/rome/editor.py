@@ -17,6 +17,7 @@ from kedit_lifecycle.editors.locate.key_space import (
     covariance_space,
     update_directions,
 )
+from kedit_lifecycle.editors.locate.natural import named_fisher, search_metric
 from kedit_lifecycle.editors.locate.outcome import (
     failed_requests,
     missed_targets,
@@ -154,7 +155,8 @@ def _search(
         tokens = config.second_moment_tokens
         least = config.clamp_floor * value_scale(model, config.layer, statistics, tokens)
     essence: EssencePlace = "subject" if config.variant == "original" else "end"
-    search = ValueSearch(model, config.layer, config, "value", essence, least)
+    metric = search_metric(config, config.layer, statistics)
+    search = ValueSearch(model, config.layer, config, "value", essence, least, metric)
     return search.find([contexts], progress)[0]
 
 
@@ -220,6 +222,7 @@ def rank_one_factors(residual: Tensor, key: Tensor, weighted_key: Tensor) -> tup
 
 def _named(config: RomeConfig, statistics: Statistics) -> dict[str, Any]:
     named = {"prefixes": statistics.prefixes(config.prefix_lengths)[0].digest}
+    named |= named_fisher(config, config.layer, statistics)
     if config.covariance:
         entry, _ = _second_moment(config, statistics)
         named["second_moment"] = entry.tensors["second_moment"]

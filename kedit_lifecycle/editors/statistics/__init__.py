@@ -13,6 +13,7 @@ from kedit_lifecycle.blobs import BlobStore
 from kedit_lifecycle.editors.learned.artefact import TrainedShelf
 from kedit_lifecycle.editors.statistics.corpus import Corpus
 from kedit_lifecycle.editors.statistics.library import StatisticsEntry, StatisticsLibrary
+from kedit_lifecycle.editors.statistics.output_fisher import accumulate_output_fishers
 from kedit_lifecycle.editors.statistics.second_moment import accumulate_second_moments, key_width
 from kedit_lifecycle.errors import UsageError
 from kedit_lifecycle.models.editable import EditableModel
@@ -111,32 +112,49 @@ class Statistics:
 
         Without a `corpus`, the text is the base model's own samples.
         """
+        return self._by_layer("second-moment", accumulate_second_moments, layers, tokens, corpus)
+
+    def output_fisher(self, layer: int, *, tokens: int | None = None) -> tuple[StatisticsEntry, Tensor]:
+        """F = E[g gᵀ] at the output of one layer's MLP, (d_model, d_model) float32 on the CPU."""
+        entry = self.build_output_fishers([layer], tokens=tokens)[0]
+        if entry.digest not in self._tensors:
+            self._tensors[entry.digest] = self.library.tensor(entry, "output_fisher")
+        return entry, self._tensors[entry.digest]
+
+    def build_output_fishers(
+        self, layers: Sequence[int], *, tokens: int | None = None
+    ) -> list[StatisticsEntry]:
+        """One entry per layer, of the base model's own samples; those missing come from one pass."""
+        return self._by_layer("output-fisher", accumulate_output_fishers, layers, tokens, None)
+
+    def _by_layer(
+        self,
+        kind: str,
+        accumulate: Callable[..., dict[int, Tensor]],
+        layers: Sequence[int],
+        tokens: int | None,
+        corpus: Corpus | None,
+    ) -> list[StatisticsEntry]:
         wanted = tokens or TOKENS_PER_KEY_DIMENSION * key_width(self.model, layers[0])
         source = OWN_SAMPLES if corpus is None else corpus.recipe()
-        recipes = {
-            layer: self._recipe("second-moment", layer=layer, tokens=wanted, corpus=source)
-            for layer in layers
-        }
+        recipes = {layer: self._recipe(kind, layer=layer, tokens=wanted, corpus=source) for layer in layers}
         missing = [layer for layer in layers if self.library.find(recipes[layer]) is None]
         made: dict[int, Tensor] = {}
 
         def make(layer: int) -> Tensor:
             if not made:
-                made.update(self._accumulate(missing, corpus, wanted))
+                with self.model.unedited(), torch.no_grad():
+                    sequences = self.samples(wanted) if corpus is None else corpus.sequences(self.model)
+                    made.update(accumulate(self.model, missing, sequences, wanted, self.progress))
             return made[layer]
 
         return [
             self.library.obtain(
                 recipes[layer],
-                lambda layer=layer: ({"second_moment": make(layer)}, ()),  # type: ignore[misc]
+                lambda layer=layer: ({kind.replace("-", "_"): make(layer)}, ()),  # type: ignore[misc]
             )
             for layer in layers
         ]
-
-    def _accumulate(self, layers: Sequence[int], corpus: Corpus | None, tokens: int) -> dict[int, Tensor]:
-        with self.model.unedited(), torch.no_grad():
-            sequences = self.samples(tokens) if corpus is None else corpus.sequences(self.model)
-            return accumulate_second_moments(self.model, layers, sequences, tokens, self.progress)
 
     def _recipe(self, kind: str, **how: Any) -> dict[str, Any]:
         return {"kind": kind, "base": self.model.base_digest, "version": _RECIPE_VERSION, **how}
