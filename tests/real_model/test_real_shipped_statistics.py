@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from kedit_lifecycle.blobs import BlobStore
 from kedit_lifecycle.editors import editor_names, get_editor
 from kedit_lifecycle.editors.locate.config import ValueSearchConfig
 from kedit_lifecycle.editors.locate.natural import search_metric
 from kedit_lifecycle.editors.statistics import TOKENS_PER_KEY_DIMENSION, Statistics, open_statistics
+from kedit_lifecycle.editors.statistics.output_fisher import accumulate_output_fishers
 from kedit_lifecycle.editors.statistics.second_moment import key_width
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.samples import sample_corpus
@@ -51,3 +53,16 @@ def test_the_texts_are_what_is_sampled_here_but_for_rounding(
     assert [row[0] for row in shipped] == [row[0] for row in again]
     alike = sum(one == other for one, other in zip(shipped, again, strict=True))
     assert alike >= len(again) // 2  # a draw can fall on the other side of a rounding on another machine
+
+
+def test_the_fisher_information_is_that_of_the_layer_values_are_searched_at(
+    default_model: EditableModel, statistics: Statistics
+) -> None:
+    layer = get_editor("memit").layers(get_editor("memit").default_config(default_model))[-1]
+    shipped = statistics.output_fisher(layer)[1].diagonal()
+    texts = statistics.samples(TOKENS_PER_KEY_DIMENSION * key_width(default_model, 0))
+    around = (layer - 1, layer, layer + 1)
+    here = accumulate_output_fishers(default_model, around, texts, 1024)  # a fifteenth of what it was made of
+    alike = [float(torch.corrcoef(torch.stack([shipped, here[at].diagonal()]))[0, 1]) for at in around]
+    assert max(alike) == alike[1] > 0.85
+    assert float(here[layer].trace()) == pytest.approx(float(shipped.sum()), rel=0.1)
