@@ -82,9 +82,12 @@ class Statistics:
             UsageError: nothing of that name for this model and layer.
         """
         entry = self._named(layer, named) if named else self.build_second_moments([layer], tokens=tokens)[0]
+        return entry, self._read(entry, "second_moment")
+
+    def _read(self, entry: StatisticsEntry, name: str) -> Tensor:
         if entry.digest not in self._tensors:
-            self._tensors[entry.digest] = self.library.tensor(entry, "second_moment")
-        return entry, self._tensors[entry.digest]
+            self._tensors[entry.digest] = self.library.tensor(entry, name)
+        return self._tensors[entry.digest]
 
     def remember(self, name: Hashable, make: Callable[[], Derived]) -> Derived:
         """Something derived from statistics (a factorisation), made once in this process.
@@ -117,9 +120,7 @@ class Statistics:
     def output_fisher(self, layer: int, *, tokens: int | None = None) -> tuple[StatisticsEntry, Tensor]:
         """F = E[g gᵀ] at the output of one layer's MLP, (d_model, d_model) float32 on the CPU."""
         entry = self.build_output_fishers([layer], tokens=tokens)[0]
-        if entry.digest not in self._tensors:
-            self._tensors[entry.digest] = self.library.tensor(entry, "output_fisher")
-        return entry, self._tensors[entry.digest]
+        return entry, self._read(entry, "output_fisher")
 
     def build_output_fishers(
         self, layers: Sequence[int], *, tokens: int | None = None

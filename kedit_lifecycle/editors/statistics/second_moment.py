@@ -14,7 +14,7 @@ from kedit_lifecycle.models.room import device_with_room
 from kedit_lifecycle.models.tokens import pad_batch
 from kedit_lifecycle.progress import Progress, silent
 
-BATCH_TOKENS = 2048
+_BATCH_TOKENS = 2048
 
 
 def key_width(model: EditableModel, layer: int) -> int:
@@ -44,7 +44,7 @@ def accumulate_second_moments(
         layer: torch.zeros(width, width, dtype=torch.float64, device=place) for layer, width in widths.items()
     }
     seen = 0
-    for batch in batches(sequences, tokens):
+    for batch in batches(sequences, tokens, _BATCH_TOKENS):
         input_ids, mask = pad_batch(batch, model.pad_id, model.device)
         for layer, keys in _keys(model, layers, input_ids, mask).items():
             real = keys[mask.bool()].float()  # (tokens, d_ff)
@@ -56,10 +56,8 @@ def accumulate_second_moments(
     return {layer: (total / seen).float().cpu() for layer, total in sums.items()}
 
 
-def batches(
-    sequences: Iterable[Sequence[int]], tokens: int, size_of_one: int = BATCH_TOKENS
-) -> Iterator[list[Sequence[int]]]:
-    """The first `tokens` tokens of the sequences, some at a time."""
+def batches(sequences: Iterable[Sequence[int]], tokens: int, at_once: int) -> Iterator[list[Sequence[int]]]:
+    """The first `tokens` tokens of the sequences, about `at_once` at a time."""
     batch: list[Sequence[int]] = []
     taken = size = 0
     for sequence in sequences:
@@ -68,7 +66,7 @@ def batches(
             break
         batch.append(part)
         taken, size = taken + len(part), size + len(part)
-        if size >= size_of_one:
+        if size >= at_once:
             yield batch
             batch, size = [], 0
     if batch:
