@@ -196,7 +196,9 @@ def test_what_a_person_waits_for_goes_before_what_is_long(client: EngineClient) 
 
 
 def test_a_thousand_jobs_wait_and_all_are_carried_out(client: EngineClient) -> None:
-    running = client.submit("edit", **fact(2, config=SLOW))
+    after = client.info().event
+    running = client.submit("edit", **fact(2, config=SLOW))  # a tag goes before an edit that has not begun
+    until(client.events(after), lambda event: event.kind == "loss" and event.job == running.id)
     ids = [client.submit("tag", name=f"many-{place}", at="0").id for place in range(1000)]
     assert len(set(ids)) == 1000
     assert client.info().waiting == 1000
