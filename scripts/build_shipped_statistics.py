@@ -12,13 +12,7 @@ from kedit_lifecycle.blobs import BlobStore
 from kedit_lifecycle.cli.progress import ProgressDisplay
 from kedit_lifecycle.editors import editor_names, get_editor
 from kedit_lifecycle.editors.locate.config import ValueSearchConfig
-from kedit_lifecycle.editors.statistics import (
-    SHIPPED,
-    TOKENS_PER_KEY_DIMENSION,
-    Statistics,
-    StatisticsLibrary,
-)
-from kedit_lifecycle.editors.statistics.second_moment import key_width
+from kedit_lifecycle.editors.statistics import SHIPPED, Statistics, StatisticsLibrary
 from kedit_lifecycle.models.sources import DEFAULT_MODEL, load_model
 from kedit_lifecycle.workbench.workbench import DRIFT_SAMPLE_TOKENS
 
@@ -34,8 +28,7 @@ def main() -> None:
             config = get_editor(name).default_config(model)
             if isinstance(config, ValueSearchConfig):
                 statistics.prefixes(config.prefix_lengths)
-                usual = TOKENS_PER_KEY_DIMENSION * key_width(model, 0)
-                statistics.samples(config.second_moment_tokens or usual)
+                statistics.samples(statistics.tokens_behind(config.second_moment_tokens))
                 if config.optimiser == "natural-momentum":
                     last = get_editor(name).layers(config)[-1]
                     statistics.output_fisher(last, tokens=config.fisher_tokens)

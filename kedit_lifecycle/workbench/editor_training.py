@@ -16,8 +16,6 @@ from kedit_lifecycle.editors.learned.editor import LearnedEditor
 from kedit_lifecycle.editors.learned.examples import make_examples, overlap
 from kedit_lifecycle.editors.learned.settings import TrainingSettings
 from kedit_lifecycle.editors.learned.training import Training
-from kedit_lifecycle.editors.statistics import TOKENS_PER_KEY_DIMENSION
-from kedit_lifecycle.editors.statistics.second_moment import key_width
 from kedit_lifecycle.errors import UsageError, first_problem
 from kedit_lifecycle.facts.request import EditRequest
 from kedit_lifecycle.models.editable import EditableModel
@@ -107,7 +105,7 @@ def train_editor(
     store, model = workbench.store, workbench.model
     with store.writing():
         with model.unedited():
-            unrelated = workbench.statistics.samples(TOKENS_PER_KEY_DIMENSION * key_width(model, 0))
+            unrelated = workbench.statistics.samples(workbench.statistics.tokens_behind(None))
             examples = make_examples(model, kept, unrelated=unrelated, seed=how.seed)
             shelf = workbench.statistics.trained
             training = Training(

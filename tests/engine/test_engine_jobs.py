@@ -199,10 +199,12 @@ def test_a_thousand_jobs_wait_and_all_are_carried_out(client: EngineClient) -> N
     after = client.info().event
     running = client.submit("edit", **fact(2, config=SLOW))  # a tag goes before an edit that has not begun
     until(client.events(after), lambda event: event.kind == "loss" and event.job == running.id)
-    ids = [client.submit("tag", name=f"many-{place}", at="0").id for place in range(1000)]
-    assert len(set(ids)) == 1000
-    assert client.info().waiting == 1000
-    client.cancel(running.id)
+    try:
+        ids = [client.submit("tag", name=f"many-{place}", at="0").id for place in range(1000)]
+        assert len(set(ids)) == 1000
+        assert client.info().waiting == 1000
+    finally:
+        client.cancel(running.id)
     assert client.wait(ids[-1], 300).state == "done"
     states = {job.id: job.state for job in client.jobs(limit=1000)}
     assert {states[one] for one in ids if one in states} == {"done"}

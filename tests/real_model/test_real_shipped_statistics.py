@@ -11,9 +11,8 @@ from kedit_lifecycle.blobs import BlobStore
 from kedit_lifecycle.editors import editor_names, get_editor
 from kedit_lifecycle.editors.locate.config import ValueSearchConfig
 from kedit_lifecycle.editors.locate.natural import search_metric
-from kedit_lifecycle.editors.statistics import TOKENS_PER_KEY_DIMENSION, Statistics, open_statistics
+from kedit_lifecycle.editors.statistics import Statistics, open_statistics
 from kedit_lifecycle.editors.statistics.output_fisher import accumulate_output_fishers
-from kedit_lifecycle.editors.statistics.second_moment import key_width
 from kedit_lifecycle.models.editable import EditableModel
 from kedit_lifecycle.models.samples import sample_corpus
 from kedit_lifecycle.workbench.workbench import DRIFT_SAMPLE_TOKENS
@@ -37,7 +36,7 @@ def test_no_default_needs_what_takes_minutes(default_model: EditableModel, stati
     for name in editor_names():
         config = get_editor(name).default_config(default_model)
         if isinstance(config, ValueSearchConfig):
-            tokens = config.second_moment_tokens or TOKENS_PER_KEY_DIMENSION * key_width(default_model, 0)
+            tokens = statistics.tokens_behind(config.second_moment_tokens)
             assert sum(len(row) for row in statistics.samples(tokens)) == tokens
             assert statistics.prefixes(config.prefix_lengths)[1]
             search_metric(config, get_editor(name).layers(config)[-1], statistics)
@@ -60,7 +59,7 @@ def test_the_fisher_information_is_that_of_the_layer_values_are_searched_at(
 ) -> None:
     layer = get_editor("memit").layers(get_editor("memit").default_config(default_model))[-1]
     shipped = statistics.output_fisher(layer)[1].diagonal()
-    texts = statistics.samples(TOKENS_PER_KEY_DIMENSION * key_width(default_model, 0))
+    texts = statistics.samples(statistics.tokens_behind(None))
     around = (layer - 1, layer, layer + 1)
     here = accumulate_output_fishers(default_model, around, texts, 1024)  # a fifteenth of what it was made of
     alike = [float(torch.corrcoef(torch.stack([shipped, here[at].diagonal()]))[0, 1]) for at in around]

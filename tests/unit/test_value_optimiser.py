@@ -92,6 +92,9 @@ def test_rows_that_stay_go_on_as_if_the_others_had_not_left(optimiser: str) -> N
     first = make_optimiser(config, delta, metric)
     descend(delta, first, CENTRES, 3)
     rows = torch.tensor([0, 3])
-    kept, going_on = narrowed(first, config, delta, rows, metric)
+    kept, going_on = narrowed(first, delta, rows)
     descend(kept, going_on, CENTRES[rows], 3)
-    torch.testing.assert_close(kept.detach(), whole.detach()[rows], rtol=1e-5, atol=1e-6)
+    if metric is None:
+        assert torch.equal(kept.detach(), whole.detach()[rows])
+    else:  # a product of fewer rows is rounded in another way
+        torch.testing.assert_close(kept.detach(), whole.detach()[rows], rtol=1e-5, atol=1e-6)

@@ -19,14 +19,17 @@ def search_metric(config: ValueSearchConfig, layer: int, statistics: Statistics)
     if config.optimiser != "natural-momentum":
         return None
     entry, fisher = statistics.output_fisher(layer, tokens=config.fisher_tokens)
-    if not bool(fisher.isfinite().all()):
-        raise EditFailedError(
-            f"the Fisher information of layer {layer} is not finite: the model's gradients are not, on texts "
-            "of its own",
-            hint="--set optimiser=normalized-momentum, or the model in float32",
-        )
-    name = ("natural metric", entry.digest, config.fisher_damping)
-    return statistics.remember(name, lambda: natural_metric(fisher, config.fisher_damping))
+
+    def make() -> Tensor:
+        if not bool(fisher.isfinite().all()):
+            raise EditFailedError(
+                f"the Fisher information of layer {layer} is not finite: the model's gradients are not, on "
+                "texts of its own",
+                hint="--set optimiser=normalized-momentum, or the model in float32",
+            )
+        return natural_metric(fisher, config.fisher_damping)
+
+    return statistics.remember(("natural metric", entry.digest, config.fisher_damping), make)
 
 
 def named_fisher(config: ValueSearchConfig, layer: int, statistics: Statistics) -> dict[str, str]:

@@ -21,8 +21,7 @@ class NormalizedMomentum(torch.optim.Optimizer):
     def __init__(
         self, parameters: list[Tensor], lr: float, momentum: float, metric: Tensor | None = None
     ) -> None:
-        super().__init__(parameters, {"lr": lr, "momentum": momentum})
-        self._metric = metric
+        super().__init__(parameters, {"lr": lr, "momentum": momentum, "metric": metric})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -32,7 +31,7 @@ class NormalizedMomentum(torch.optim.Optimizer):
                 state = self.state[delta]
                 average = state.setdefault("average", torch.zeros_like(delta))
                 average.mul_(group["momentum"]).add_(delta.grad)
-                direction = average if self._metric is None else average @ self._metric
+                direction = average if group["metric"] is None else average @ group["metric"]
                 length = direction.norm(dim=1, keepdim=True).clamp(min=1e-20)
                 delta.sub_(direction * (group["lr"] * delta.shape[1] ** 0.5 / length))
 
@@ -58,20 +57,17 @@ def make_optimiser(
     """
     if config.optimiser == "adam":
         return torch.optim.Adam([delta], lr=config.learning_rate)
+    metric = None if metric is None else metric.to(delta.device)
     return NormalizedMomentum([delta], config.learning_rate, config.momentum, metric)
 
 
 def narrowed(
-    optimiser: torch.optim.Optimizer,
-    config: ValueSearchConfig,
-    delta: Tensor,
-    rows: Tensor,
-    metric: Tensor | None = None,
+    optimiser: torch.optim.Optimizer, delta: Tensor, rows: Tensor
 ) -> tuple[Tensor, torch.optim.Optimizer]:
     """δ with only these rows, and an optimiser that goes on with their state."""
     kept = delta.detach()[rows].requires_grad_()
     kept.grad = None if delta.grad is None else delta.grad[rows]
-    going_on = make_optimiser(config, kept, metric)
+    going_on = type(optimiser)([kept], **optimiser.defaults)
     state = {name: value[rows] if value.dim() else value for name, value in optimiser.state[delta].items()}
     if state:
         going_on.state[kept] = state

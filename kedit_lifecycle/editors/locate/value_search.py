@@ -131,8 +131,7 @@ class _Batch:
         self._losses: list[list[float]] = [[] for _ in contexts]
         self._results: dict[int, tuple[Tensor, float, str]] = {}  # δ, probability, problem
         self._delta = torch.zeros_like(self._value, requires_grad=True)  # (live, d_model)
-        self._metric = None if search.metric is None else search.metric.to(self._delta.device)
-        self._optimiser = make_optimiser(config, self._delta, self._metric)
+        self._optimiser = make_optimiser(config, self._delta, search.metric)
 
     @property
     def _loss(self) -> float:
@@ -209,9 +208,7 @@ class _Batch:
             return
         rows = torch.tensor(staying, device=self._delta.device)
         self._groups = [group for group in self._groups if group.narrow(rows)]
-        self._delta, self._optimiser = narrowed(
-            self._optimiser, self._search.config, self._delta, rows, self._metric
-        )
+        self._delta, self._optimiser = narrowed(self._optimiser, self._delta, rows)
 
     def _clamp(self) -> None:
         factor = self._search.config.clamp_norm

@@ -23,7 +23,7 @@ from kedit_lifecycle.progress import Progress, silent
 __all__ = ["Statistics", "StatisticsEntry", "StatisticsLibrary"]
 
 _RECIPE_VERSION = 2  # raise when a statistic is made in another way
-TOKENS_PER_KEY_DIMENSION = 10
+_TOKENS_PER_KEY_DIMENSION = 10
 SAMPLE_LENGTH = 64
 TRAINED_FOLDER = "trained"
 SHIPPED = Path(__file__).parent / "shipped"  # made by scripts/build_shipped_statistics.py
@@ -128,6 +128,10 @@ class Statistics:
         """One entry per layer, of the base model's own samples; those missing come from one pass."""
         return self._by_layer("output-fisher", accumulate_output_fishers, layers, tokens, None)
 
+    def tokens_behind(self, asked: int | None) -> int:
+        """How many tokens a layer's statistic is made of: as many as asked, else 10 × d_ff."""
+        return asked or _TOKENS_PER_KEY_DIMENSION * key_width(self.model, 0)
+
     def _by_layer(
         self,
         kind: str,
@@ -136,7 +140,7 @@ class Statistics:
         tokens: int | None,
         corpus: Corpus | None,
     ) -> list[StatisticsEntry]:
-        wanted = tokens or TOKENS_PER_KEY_DIMENSION * key_width(self.model, layers[0])
+        wanted = self.tokens_behind(tokens)
         source = OWN_SAMPLES if corpus is None else corpus.recipe()
         recipes = {layer: self._recipe(kind, layer=layer, tokens=wanted, corpus=source) for layer in layers}
         missing = [layer for layer in layers if self.library.find(recipes[layer]) is None]
