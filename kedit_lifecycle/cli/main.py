@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
@@ -86,6 +87,10 @@ cli = LazyGroup(
 )
 
 
+_CANNOT_TAKE_MORE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Of a stream (the store's files have names, and errors of their own)."""
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code."""
     _no_stream_closed()
@@ -118,7 +123,10 @@ def carry_out(arguments: list[str], session: Session, seen: list[click.Context])
         return _explain(error.format_message(), f"{path} --help", 2)
     except click.ClickException as error:
         return _explain(error.format_message(), "", 2)
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is None and error.errno in _CANNOT_TAKE_MORE:
+            _write_no_more()
+            return _explain(f"the output cannot be written: {error.strerror}", "another place for it", 2)
         import traceback
 
         traceback.print_exc()
@@ -155,8 +163,13 @@ def _interrupted(session: Session) -> int:
 
 def _reader_gone() -> int:
     """The program that read our output has ended: say nothing more, here or at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _write_no_more()
     return 141
+
+
+def _write_no_more() -> None:
+    """What is still to be written to stdout, by us or at exit, goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _no_stream_closed() -> None:

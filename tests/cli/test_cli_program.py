@@ -309,6 +309,21 @@ def test_all_exit_codes_of_errors_are_listed() -> None:
     assert isinstance(program, ModuleType)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_under_the_output_is_said(rich_store: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "kedit_lifecycle", "log", "--store", str(rich_store)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("kedit: the output cannot be written: No space left on device\n  try: ")
+    assert len(done.stderr.splitlines()) == 2
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="closes streams as a POSIX shell does")
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
 def test_a_closed_stream_is_no_error_and_harms_no_store(rich_store: Path, closed: str) -> None:
