@@ -288,9 +288,9 @@ def plain_alphaedit(P: Tensor, K: Tensor, R: Tensor, ridge: float, past: Tensor 
     return change
 
 
-def plain_emmet(C: Tensor, K: Tensor, R: Tensor, damping: float) -> Tensor:
-    """ΔW = R (Kᵀ C⁻¹ K + ε I)⁻¹ Kᵀ C⁻¹   (Gupta et al. 2024, eq. 9)."""
-    inverse = torch.linalg.inv(C)
+def plain_emmet(C: Tensor, K: Tensor, R: Tensor, damping: float, past: Tensor | None = None) -> Tensor:
+    """ΔW = R (Kᵀ C⁻¹ K + ε I)⁻¹ Kᵀ C⁻¹, C with Kp Kpᵀ   (Gupta et al. 2024, eq. 9; ENCORE)."""
+    inverse = torch.linalg.inv(C if past is None else C + past @ past.T)
     middle = K.T @ inverse @ K + damping * torch.eye(K.shape[1], dtype=K.dtype)
     change: Tensor = R @ torch.linalg.inv(middle) @ K.T @ inverse
     return change

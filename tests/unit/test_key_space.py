@@ -13,6 +13,7 @@ from kedit_lifecycle.editors.locate.key_space import (
     CovarianceSpace,
     KeySpace,
     NullSpace,
+    constrained_directions,
     covariance_space,
     null_space,
     update_directions,
@@ -65,9 +66,9 @@ def alphaedit_rows(keys: Tensor, past: Tensor, ridge: float) -> Tensor:
     return rows
 
 
-def emmet_rows(keys: Tensor, damping: float) -> Tensor:
-    """(Kᵀ C⁻¹ K + ε I)⁻¹ Kᵀ C⁻¹, keys as rows."""
-    inverse = torch.linalg.inv(2.0 * moment().double())
+def emmet_rows(keys: Tensor, damping: float, past: Tensor | None = None) -> Tensor:
+    """(Kᵀ C⁻¹ K + ε I)⁻¹ Kᵀ C⁻¹, keys as rows; Kp Kpᵀ added to C."""
+    inverse = torch.linalg.inv(2.0 * moment().double() + (0 if past is None else past.T @ past))
     middle = keys @ inverse @ keys.T + damping * torch.eye(len(keys), dtype=torch.float64)
     rows: Tensor = torch.linalg.inv(middle) @ keys @ inverse
     return rows
@@ -97,19 +98,19 @@ def test_alphaedit_is_the_textbook_formula(count: int) -> None:
 @pytest.mark.parametrize("count", [1, 5, 12])
 def test_emmet_is_the_textbook_formula(count: int, damping: float) -> None:
     keys = draw(count, WIDTH)
-    found = update_directions(memit_space(), keys, damping)
+    found = constrained_directions(memit_space(), keys, damping)
     torch.testing.assert_close(found.rows, emmet_rows(keys.double(), damping), rtol=1e-7, atol=1e-9)
 
 
 def test_emmet_with_more_keys_than_dimensions_is_the_textbook_formula() -> None:
     keys = draw(40, WIDTH)
-    found = update_directions(memit_space(), keys, 0.2)
+    found = constrained_directions(memit_space(), keys, 0.2)
     torch.testing.assert_close(found.rows, emmet_rows(keys.double(), 0.2), rtol=1e-7, atol=1e-9)
 
 
 def test_emmet_without_damping_meets_every_key_exactly() -> None:
     keys = draw(6, WIDTH)
-    rows = update_directions(memit_space(), keys, 0.0).rows  # (n, d_ff)
+    rows = constrained_directions(memit_space(), keys, 0.0).rows  # (n, d_ff)
     torch.testing.assert_close(rows @ keys.double().T, torch.eye(6, dtype=torch.float64))
 
 
@@ -131,6 +132,25 @@ def test_past_keys_are_kept_in_place_as_the_textbook_has_it(sizes: Sequence[int]
     torch.testing.assert_close(memit.rows, memit_rows(own, past), rtol=1e-8, atol=1e-10)
     alpha = update_directions(alphaedit_space(), keys, 0.3, tensor=TENSOR, past=past_keys(*blocks))
     torch.testing.assert_close(alpha.rows, alphaedit_rows(own, past, 0.3), rtol=1e-8, atol=1e-10)
+    for damping in (0.0, 0.2):
+        emmet = constrained_directions(
+            memit_space(), keys, damping, tensor=TENSOR, past=past_keys(*blocks)
+        )
+        torch.testing.assert_close(emmet.rows, emmet_rows(own, damping, past), rtol=1e-7, atol=1e-9)
+
+
+def test_emmet_meets_its_own_keys_whatever_the_past_ones_say() -> None:
+    keys = draw(4, WIDTH)
+    near = keys + 0.1 * draw(4, WIDTH, seed=3)
+    found = constrained_directions(memit_space(), keys, 0.0, tensor=TENSOR, past=past_keys(near, near, near))
+    torch.testing.assert_close(found.rows @ keys.double().T, torch.eye(4, dtype=torch.float64))
+
+
+def test_emmet_that_is_damped_by_one_is_memit() -> None:
+    keys, past = draw(5, WIDTH), past_keys(draw(7, WIDTH, seed=9))
+    emmet = constrained_directions(memit_space(), keys, 1.0, tensor=TENSOR, past=past)
+    memit = update_directions(memit_space(), keys, 1.0, tensor=TENSOR, past=past)
+    torch.testing.assert_close(emmet.rows, memit.rows)
 
 
 @pytest.mark.parametrize("space", [memit_space(), alphaedit_space()], ids=["memit", "alphaedit"])

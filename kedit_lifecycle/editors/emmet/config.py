@@ -11,13 +11,18 @@ class EmmetConfig(SpreadConfig):
     """Hyper-parameters of EMMET (Gupta et al. 2024, and the authors' hparams files)."""
 
     covariance_weight: float = Field(
-        default=10000, description="λ of λ E[k kᵀ]; it matters only beside damping", gt=0
+        default=10000, description="λ of λ E[k kᵀ]; it matters only beside damping and past_keys", gt=0
     )
     damping: float = Field(
         default=0.1,
         description="added to the diagonal of Kᵀ(λ E[k kᵀ])⁻¹K in batches of more than one: near-equal keys "
         "make the equality constraints contradict each other",
         ge=0,
+    )
+    past_keys: bool = Field(
+        default=False,
+        description="keep what earlier edits wrote in place as well: C becomes λ E[k kᵀ] + Σ k kᵀ over "
+        "their keys, as in ENCORE (Gupta et al. 2025)",
     )
 
 

@@ -7,7 +7,7 @@ forbidden), every method writes ΔW = Rᵀ D with directions
 
 MEMIT:     C = λ E[k kᵀ], ρ = 1      (Meng et al. 2023, eq. 14)
 AlphaEdit: P = U Uᵀ, ρ = L2          (Fang et al. 2025, eq. 13 with Kp)
-EMMET:     C = λ E[k kᵀ], ρ → 0      (Gupta et al. 2024, eq. 9)
+EMMET:     MEMIT's D, scaled to meet its own keys whatever the past ones say   (Gupta et al. 2024, eq. 9)
 ROME:      EMMET for one key         (Meng et al. 2022, eq. 2)
 
 By the push-through identity the inverse is n × n or dimension × dimension, whichever is smaller.
@@ -194,6 +194,26 @@ def update_directions(
     before = None if past is None else past.gram(tensor, space.name, space.whiten)
     solved, added = _solve(gram if before is None else gram + before, ridge, own.T)
     return Directions(space.unwhiten(solved.T).cpu(), added + space.ridge)
+
+
+def constrained_directions(
+    space: KeySpace, keys: Tensor, damping: float, *, tensor: str = "", past: PastKeys | None = None
+) -> Directions:
+    """D = (G + damping · I)⁻¹ Kᵀ C⁻¹ with G = Kᵀ C⁻¹ K, for keys (n, d_ff); Gupta et al. 2024, eq. 9.
+
+    Past keys of `tensor` are kept softly, as what the model knows is: C becomes C + Σ k kᵀ. D is
+    (M + damping · (I − M))⁻¹ D₁, where D₁ is D with damping 1 and M = D₁ K = G (I + G)⁻¹. A singular
+    system gets the smallest ridge that works, and the result says so.
+
+    Raises:
+        EditFailedError: no ridge works, or a key is not finite.
+    """
+    damped = update_directions(space, keys, 1.0, tensor=tensor, past=past)
+    met = damped.rows @ keys.double().T
+    met = (met + met.T) / 2
+    identity = torch.eye(len(met), dtype=torch.float64)
+    rows, added = _solve(met + damping * (identity - met), 0.0, damped.rows)
+    return Directions(rows, damped.added_ridge + added)
 
 
 def _last_columns(size: int, count: int, device: torch.device) -> Tensor:
