@@ -8,14 +8,13 @@ The token budget bounds what the search for values holds at once; the batch itse
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from benchmark_files import shared_file
+from benchmark_files import setting, shared_file
 from single_edits import statistics_in
 
 from kedit_lifecycle.editors import get_editor
@@ -41,13 +40,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--method", default="memit")
     parser.add_argument("--model", default=DEFAULT_MODEL)
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=JSON")
+    parser.add_argument("--set", type=setting, action="append", default=[], metavar="FIELD=VALUE")
     arguments = parser.parse_args()
-    settings = {name: json.loads(value) for name, _, value in (p.partition("=") for p in arguments.set)}
     requests = load_requests(arguments.records).requests[: arguments.count]
     model = load_model(arguments.model)
     editor = get_editor(arguments.method)
-    config = configure(editor, model, settings)
+    config = configure(editor, model, dict(arguments.set))
     with tempfile.TemporaryDirectory() as folder:
         statistics = statistics_in(model, folder)
         statistics.build_second_moments(editor.layers(config))

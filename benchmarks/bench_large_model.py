@@ -11,7 +11,6 @@ large product. `--width` and `--layers` make it smaller, for a CPU.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 
 import torch
 from bench_value_search import matmul_peak, search_flops
-from benchmark_files import shared_file
+from benchmark_files import setting, shared_file
 from transformers import AutoTokenizer, GPTJConfig, GPTJForCausalLM
 
 from kedit_lifecycle.blobs import BlobStore
@@ -89,9 +88,8 @@ def main() -> None:
     parser.add_argument("--dtype", choices=sorted(DTYPES), default="bfloat16")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--tokenizer", default=None, help="a folder; otherwise the default model's")
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=JSON")
+    parser.add_argument("--set", type=setting, action="append", default=[], metavar="FIELD=VALUE")
     arguments = parser.parse_args()
-    settings = {name: json.loads(value) for name, _, value in (p.partition("=") for p in arguments.set)}
     requests = load_requests(arguments.records).requests[: arguments.count]
     stages = Stages(arguments.device)
     stages.begin("making the model, and its digest")
@@ -100,7 +98,7 @@ def main() -> None:
     parameters = sum(p.numel() for p in model.network.parameters())
     print(f"{parameters / 1e9:.2f} billion parameters, {arguments.dtype}, {arguments.device}", flush=True)
     editor = get_editor(arguments.method)
-    config: Any = configure(editor, model, settings)
+    config: Any = configure(editor, model, dict(arguments.set))
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         statistics = open_statistics(model, place / "stats", BlobStore(place / "blobs"), stages, share=False)

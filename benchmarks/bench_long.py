@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark_files import shared_file
+from benchmark_files import setting, shared_file
 
 from kedit_lifecycle.checks.health.weights import weight_changes
 from kedit_lifecycle.evaluation.suite import aggregate, evaluate_requests
@@ -49,13 +49,10 @@ class LongRun:
         for edits in sorted(self.rows):
             print(line(self.rows[edits]), flush=True)
         started = bool(self.workbench.store.reader.head().run)
-        config = {
-            name: json.loads(value) for name, _, value in (p.partition("=") for p in self.arguments.set)
-        }
         self.workbench.apply(
             self.requests,
             method=self.arguments.method,
-            config=config,
+            config=dict(self.arguments.set),
             batch=self.arguments.batch,
             resume=started,
             measure="none",
@@ -144,7 +141,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path, help="where the run is kept")
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=JSON")
+    parser.add_argument("--set", type=setting, action="append", default=[], metavar="FIELD=VALUE")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         follow(arguments, arguments.store or Path(folder) / "store")

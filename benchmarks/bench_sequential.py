@@ -11,7 +11,6 @@ the first method's row.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import tempfile
 import time
@@ -19,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark_files import shared_file
+from benchmark_files import setting, shared_file
 from single_edits import COLUMNS, Text, reading_text, statistics_in
 
 from kedit_lifecycle.editors import PastKeys, get_editor
@@ -115,10 +114,9 @@ def run(arguments: argparse.Namespace, model: EditableModel, statistics: Statist
     counts = [int(count) for count in arguments.counts.split(",")]
     seeds = [int(s) for s in arguments.seeds.split(",")] if arguments.seeds else [None]
     settings: dict[str, dict[str, Any]] = {}
-    for pair in arguments.set:
-        name, _, value = pair.partition("=")
+    for name, value in arguments.set:
         method, _, field = name.partition(".")
-        settings.setdefault(method, {})[field] = json.loads(value)
+        settings.setdefault(method, {})[field] = value
     texts = reading_text(None, 1024), reading_text(arguments.text, arguments.tokens)
     ratios = Ratios(model, texts)
     for seed in seeds:
@@ -179,7 +177,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=8192, help="of that text")
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--set", action="append", default=[], metavar="METHOD.FIELD=JSON")
+    parser.add_argument("--set", type=setting, action="append", default=[], metavar="METHOD.FIELD=VALUE")
     arguments = parser.parse_args()
     model = load_model(arguments.model, device=arguments.device)
     with tempfile.TemporaryDirectory() as folder:

@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmark_files import setting
 from single_edits import HEADING, edit_each_alone, reading_text, statistics_in, unedited_row
 
 from kedit_lifecycle.editors.rome import Rome
@@ -50,11 +51,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--layers", default="3-12", help="first-last, or a,b,c")
     parser.add_argument("--model", default=DEFAULT_MODEL)
-    parser.add_argument("--set", action="append", default=[], help="another field of RomeConfig: name=JSON")
+    parser.add_argument(
+        "--set", type=setting, action="append", default=[], help="another field of RomeConfig: name=value"
+    )
     arguments = parser.parse_args()
     model, rome = load_model(arguments.model), Rome()
     requests = with_neighbors(load_requests(arguments.records).requests, arguments.count, arguments.seed)
-    fields = {name: json.loads(value) for name, _, value in (pair.partition("=") for pair in arguments.set)}
+    fields = dict(arguments.set)
     text = reading_text(None, PERPLEXITY_TOKENS)
     base = text(model)
     print(f"{len(requests)} records, seed {arguments.seed}, {json.dumps(fields)}\n{HEADING}", flush=True)
