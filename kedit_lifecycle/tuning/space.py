@@ -77,7 +77,15 @@ def _value_search() -> dict[str, Distribution]:
 
 def _rome(model: EditableModel, batch: int) -> SearchSpace:
     clamp = OneOf((1.0, 2.0, 3.0, 4.0, 6.0, 8.0))  # multiples of the MLP value's norm
-    return {"layer": single_layers(model.layer_count), **_value_search(), "clamp_norm": clamp}
+    own = {"layer": single_layers(model.layer_count), **_value_search(), "clamp_norm": clamp}
+    return {**own, "covariance_weight": _covariance_weight(model)} if _keeps_past("rome", model) else own
+
+
+def _keeps_past(name: str, model: EditableModel) -> bool:
+    """Whether the editor's defaults keep earlier edits in place: λ is what C weighs beside them."""
+    from kedit_lifecycle.editors import get_editor
+
+    return bool(get_editor(name).default_config(model).past_keys)
 
 
 def _spread(model: EditableModel) -> dict[str, Distribution]:
@@ -103,10 +111,13 @@ def _alphaedit(model: EditableModel, batch: int) -> SearchSpace:
 
 
 def _emmet(model: EditableModel, batch: int) -> SearchSpace:
-    """Damping is added in batches of more than one, and without it λ cancels (Gupta et al. 2024, eq. 9)."""
-    if batch == 1:
-        return _spread(model)
-    more = {"covariance_weight": _covariance_weight(model), "damping": LogRange(1e-4, 1.0)}
+    """Damping is added in batches of more than one; without it and past keys λ cancels.
+
+    Gupta et al. 2024, eq. 9.
+    """
+    more: dict[str, Distribution] = {"damping": LogRange(1e-4, 1.0)} if batch > 1 else {}
+    if more or _keeps_past("emmet", model):
+        more["covariance_weight"] = _covariance_weight(model)
     return {**_spread(model), **more}
 
 

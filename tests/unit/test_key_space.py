@@ -133,9 +133,7 @@ def test_past_keys_are_kept_in_place_as_the_textbook_has_it(sizes: Sequence[int]
     alpha = update_directions(alphaedit_space(), keys, 0.3, tensor=TENSOR, past=past_keys(*blocks))
     torch.testing.assert_close(alpha.rows, alphaedit_rows(own, past, 0.3), rtol=1e-8, atol=1e-10)
     for damping in (0.0, 0.2):
-        emmet = constrained_directions(
-            memit_space(), keys, damping, tensor=TENSOR, past=past_keys(*blocks)
-        )
+        emmet = constrained_directions(memit_space(), keys, damping, tensor=TENSOR, past=past_keys(*blocks))
         torch.testing.assert_close(emmet.rows, emmet_rows(own, damping, past), rtol=1e-7, atol=1e-9)
 
 

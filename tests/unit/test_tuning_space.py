@@ -90,6 +90,18 @@ def test_emmet_is_damped_in_batches_alone(model: EditableModel) -> None:
     assert {"damping", "covariance_weight"} < set(search_space(emmet, model, batch=2))
 
 
+@pytest.mark.parametrize("name", ["rome", "emmet"])
+def test_what_c_weighs_is_tried_where_past_keys_stand_beside_it(
+    name: str, model: EditableModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor = get_editor(name)
+    assert "covariance_weight" not in search_space(editor, model)
+    keeping = editor.default_config(model).model_copy(update={"past_keys": True})
+    monkeypatch.setattr(type(editor), "default_config", lambda *_: keeping)
+    assert "covariance_weight" in search_space(editor, model)
+    assert "damping" not in search_space(editor, model)
+
+
 def test_an_editor_without_a_space_is_refused_with_those_that_have_one(
     model: EditableModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
