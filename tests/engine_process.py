@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -170,24 +171,28 @@ class Ran:
 
 def kedit(*arguments: object, cwd: Path | None = None, **environ: str) -> Ran:
     """Run the command line in a process of its own."""
-    child = start_kedit(*arguments, cwd=cwd, **environ)
+    child = start_kedit(*arguments, cwd=cwd, into=None, **environ)
     out, err = child.communicate(timeout=PATIENCE)
     assert child.returncode != 70, err
     return Ran(child.returncode, out, err)
 
 
-def start_kedit(*arguments: object, cwd: Path | None = None, **environ: str) -> subprocess.Popen[str]:
-    """The command line, still running."""
+def start_kedit(
+    *arguments: object, cwd: Path | None = None, into: Path | None = None, **environ: str
+) -> subprocess.Popen[str]:
+    """The command line, still running; what it prints goes into a pipe or a file."""
     paths = os.pathsep.join([str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")])
-    return subprocess.Popen(
-        [sys.executable, "-m", "kedit_lifecycle", *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=cwd,
-        env=environment(PYTHONPATH=paths, **environ),
-    )
+    with contextlib.ExitStack() as opened:
+        out = subprocess.PIPE if into is None else opened.enter_context(into.open("wb"))
+        return subprocess.Popen(
+            [sys.executable, "-m", "kedit_lifecycle", *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=cwd,
+            env=environment(PYTHONPATH=paths, **environ),
+        )
 
 
 def edit_arguments(

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 import click
 
@@ -124,9 +124,8 @@ def carry_out(arguments: list[str], session: Session, seen: list[click.Context])
     except click.ClickException as error:
         return _explain(error.format_message(), "", 2)
     except Exception as error:
-        if isinstance(error, OSError) and error.filename is None and error.errno in _CANNOT_TAKE_MORE:
-            _write_no_more()
-            return _explain(f"the output cannot be written: {error.strerror}", "another place for it", 2)
+        if _of_the_output(error):
+            return _output_is_full(error)
         import traceback
 
         traceback.print_exc()
@@ -143,6 +142,10 @@ def _leave_to_engine(arguments: list[str], session: Session) -> int:
         return _explain(str(error), error.hint, error.exit_code)
     except BrokenPipeError:
         return _reader_gone()
+    except OSError as error:
+        if not _of_the_output(error):
+            raise
+        return _output_is_full(error)
 
 
 def _explain(problem: str, hint: str, code: int) -> int:
@@ -165,6 +168,16 @@ def _reader_gone() -> int:
     """The program that read our output has ended: say nothing more, here or at exit."""
     _write_no_more()
     return 141
+
+
+def _of_the_output(error: Exception) -> TypeGuard[OSError]:
+    """Whether stdout can take no more: a file would be named."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in _CANNOT_TAKE_MORE
+
+
+def _output_is_full(error: OSError) -> int:
+    _write_no_more()
+    return _explain(f"the output cannot be written: {error.strerror}", "another place for it", 2)
 
 
 def _write_no_more() -> None:

@@ -93,7 +93,8 @@ def _print(session: Session, entries: list[StatisticsEntry]) -> None:
         Column("from", elastic=True),
         Column("digest"),
     ]
-    print_table(columns, [_row(one) for one in entries])
+    rows = [_row(one) for one in entries]
+    print_table(columns, sorted(rows, key=lambda row: (row[0], str(row[1]).zfill(4), str(row[2]).zfill(12))))
 
 
 def _row(entry: StatisticsEntry) -> tuple[Any, ...]:

@@ -201,6 +201,15 @@ def test_an_engine_that_dies_under_a_command_is_said(copy_store: CopyStore, tmp_
     )  # the note is stale; nothing holds the lock
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_under_the_output_is_said(shared: EngineProcess) -> None:
+    child = start_kedit(*edit_arguments(4), "--store", shared.store, into=Path("/dev/full"))
+    _, err = child.communicate(timeout=PATIENCE)
+    assert child.returncode == 2
+    assert "kedit: the output cannot be written: No space left on device\n  try: " in err
+    assert "Traceback" not in err
+
+
 def test_looking_needs_no_engine_and_disturbs_none(shared: EngineProcess, alone: Path) -> None:
     for command in ("log", "status", "verify"):
         assert kedit(command, "--store", shared.store).code == 0
