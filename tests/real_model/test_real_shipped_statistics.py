@@ -54,10 +54,11 @@ def test_the_texts_are_what_is_sampled_here_but_for_rounding(
     assert alike >= len(again) // 2  # a draw can fall on the other side of a rounding on another machine
 
 
+@pytest.mark.parametrize("name", ["rome", "memit"])
 def test_the_fisher_information_is_that_of_the_layer_values_are_searched_at(
-    default_model: EditableModel, statistics: Statistics
+    default_model: EditableModel, statistics: Statistics, name: str
 ) -> None:
-    layer = get_editor("memit").layers(get_editor("memit").default_config(default_model))[-1]
+    layer = get_editor(name).layers(get_editor(name).default_config(default_model))[-1]
     shipped = statistics.output_fisher(layer)[1].diagonal()
     texts = statistics.samples(statistics.tokens_behind(None))
     around = (layer - 1, layer, layer + 1)

@@ -42,8 +42,8 @@ _DEFAULTS: dict[tuple[str, int, int], EmmetConfig] = {
         layers=(5,), steps=25, learning_rate=0.1, prefix_lengths=_PUBLISHED_PREFIXES
     ),
     ("llama", 30, 576): EmmetConfig(
-        layers=(3, 4, 5, 6, 7), covariance_weight=2000, clamp_norm=4, stop_probability=0.9,
-        optimiser="normalized-momentum", learning_rate=0.7, steps=30,
-        prefix_lengths=((10, 2), (20, 2)), unprefixed_weight=4,
+        layers=(3, 4, 5, 6, 7), covariance_weight=1000, clamp_norm=4, stop_probability=0.9,
+        optimiser="natural-momentum", learning_rate=0.7, steps=30, past_keys=True,
+        prefix_lengths=((10, 2), (20, 2)), unprefixed_weight=4, second_moment_tokens=61440,
     ),
 }  # fmt: skip

@@ -47,11 +47,13 @@ _DEFAULTS: dict[tuple[str, int, int], RomeConfig] = {
         prefix_lengths=((10, 2), (20, 2)),
         unprefixed_weight=4.0,
         stop_probability=0.9,
-        optimiser="normalized-momentum",
+        rounds=2,
+        optimiser="natural-momentum",
         learning_rate=0.5,
         clamp_floor=1.0,
         past_keys=True,
         covariance_weight=100.0,
+        second_moment_tokens=61440,
     ),
 }
 
