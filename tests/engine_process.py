@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tiny_workbench import QUICK, requests
 
@@ -171,28 +170,26 @@ class Ran:
 
 def kedit(*arguments: object, cwd: Path | None = None, **environ: str) -> Ran:
     """Run the command line in a process of its own."""
-    child = start_kedit(*arguments, cwd=cwd, into=None, **environ)
+    child = start_kedit(*arguments, cwd=cwd, out=subprocess.PIPE, **environ)
     out, err = child.communicate(timeout=PATIENCE)
     assert child.returncode != 70, err
     return Ran(child.returncode, out, err)
 
 
 def start_kedit(
-    *arguments: object, cwd: Path | None = None, into: Path | None = None, **environ: str
+    *arguments: object, cwd: Path | None = None, out: int | IO[bytes] = subprocess.PIPE, **environ: str
 ) -> subprocess.Popen[str]:
-    """The command line, still running; what it prints goes into a pipe or a file."""
+    """The command line, still running."""
     paths = os.pathsep.join([str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")])
-    with contextlib.ExitStack() as opened:
-        out = subprocess.PIPE if into is None else opened.enter_context(into.open("wb"))
-        return subprocess.Popen(
-            [sys.executable, "-m", "kedit_lifecycle", *map(str, arguments)],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=cwd,
-            env=environment(PYTHONPATH=paths, **environ),
-        )
+    return subprocess.Popen(
+        [sys.executable, "-m", "kedit_lifecycle", *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        env=environment(PYTHONPATH=paths, **environ),
+    )
 
 
 def edit_arguments(

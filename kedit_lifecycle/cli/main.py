@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeGuard
+from typing import Any, NoReturn
 
 import click
 
@@ -101,19 +101,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def carry_out(arguments: list[str], session: Session, seen: list[click.Context]) -> int:
-    """Run a command line in this process; its exit code. Errors are said on stderr."""
+    """Run a command line in this process, or in the engine that holds the store; its exit code.
+
+    Errors are said on stderr.
+    """
     try:
-        with cli.make_context(PROGRAM, arguments, obj=session) as ctx:
-            seen.append(ctx)
-            cli.invoke(ctx)
-            sys.stdout.flush()
-        return 0
+        return _carried_out(arguments, session, seen)
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except BrokenPipeError:
         return _reader_gone()
-    except HeldByEngineError:
-        return _leave_to_engine(arguments, seen[0].obj if seen else session)
     except (KeyboardInterrupt, click.Abort):
         return _interrupted(seen[0].obj if seen else session)
     except KeditError as error:
@@ -124,28 +121,26 @@ def carry_out(arguments: list[str], session: Session, seen: list[click.Context])
     except click.ClickException as error:
         return _explain(error.format_message(), "", 2)
     except Exception as error:
-        if _of_the_output(error):
-            return _output_is_full(error)
+        if isinstance(error, OSError) and error.filename is None and error.errno in _CANNOT_TAKE_MORE:
+            _write_no_more()
+            return _explain(f"the output cannot be written: {error.strerror}", "another place for it", 2)
         import traceback
 
         traceback.print_exc()
         return _explain("an error in kedit itself; the lines above say where", "report it with them", 70)
 
 
-def _leave_to_engine(arguments: list[str], session: Session) -> int:
-    """Have the command carried out by the engine that holds the store."""
-    from kedit_lifecycle.cli.relay import relay
-
+def _carried_out(arguments: list[str], session: Session, seen: list[click.Context]) -> int:
     try:
-        return relay(arguments, session)
-    except KeditError as error:
-        return _explain(str(error), error.hint, error.exit_code)
-    except BrokenPipeError:
-        return _reader_gone()
-    except OSError as error:
-        if not _of_the_output(error):
-            raise
-        return _output_is_full(error)
+        with cli.make_context(PROGRAM, arguments, obj=session) as ctx:
+            seen.append(ctx)
+            cli.invoke(ctx)
+            sys.stdout.flush()
+        return 0
+    except HeldByEngineError:
+        from kedit_lifecycle.cli.relay import relay
+
+        return relay(arguments, seen[0].obj if seen else session)
 
 
 def _explain(problem: str, hint: str, code: int) -> int:
@@ -168,16 +163,6 @@ def _reader_gone() -> int:
     """The program that read our output has ended: say nothing more, here or at exit."""
     _write_no_more()
     return 141
-
-
-def _of_the_output(error: Exception) -> TypeGuard[OSError]:
-    """Whether stdout can take no more: a file would be named."""
-    return isinstance(error, OSError) and error.filename is None and error.errno in _CANNOT_TAKE_MORE
-
-
-def _output_is_full(error: OSError) -> int:
-    _write_no_more()
-    return _explain(f"the output cannot be written: {error.strerror}", "another place for it", 2)
 
 
 def _write_no_more() -> None:

@@ -93,8 +93,12 @@ def _print(session: Session, entries: list[StatisticsEntry]) -> None:
         Column("from", elastic=True),
         Column("digest"),
     ]
-    rows = [_row(one) for one in entries]
-    print_table(columns, sorted(rows, key=lambda row: (row[0], str(row[1]).zfill(4), str(row[2]).zfill(12))))
+    print_table(columns, [_row(one) for one in sorted(entries, key=_place)])
+
+
+def _place(entry: StatisticsEntry) -> tuple[str, int, int]:
+    recipe = entry.recipe
+    return recipe.get("kind", "?"), recipe.get("layer", -1), recipe.get("tokens", 0)
 
 
 def _row(entry: StatisticsEntry) -> tuple[Any, ...]:

@@ -203,8 +203,9 @@ def test_an_engine_that_dies_under_a_command_is_said(copy_store: CopyStore, tmp_
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_full_disk_under_the_output_is_said(shared: EngineProcess) -> None:
-    child = start_kedit(*edit_arguments(4), "--store", shared.store, into=Path("/dev/full"))
-    _, err = child.communicate(timeout=PATIENCE)
+    with Path("/dev/full").open("wb") as full:
+        child = start_kedit("ask", "City A0 is in the country of", "--store", shared.store, out=full)
+        _, err = child.communicate(timeout=PATIENCE)
     assert child.returncode == 2
     assert "kedit: the output cannot be written: No space left on device\n  try: " in err
     assert "Traceback" not in err

@@ -5,11 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from kedit_lifecycle.editors.emmet.config import EmmetConfig, default_emmet_config
-from kedit_lifecycle.editors.locate.key_space import (
-    Directions,
-    constrained_directions,
-    covariance_space,
-)
+from kedit_lifecycle.editors.locate.covariance import layer_covariance
+from kedit_lifecycle.editors.locate.key_space import Directions, constrained_directions
 from kedit_lifecycle.editors.locate.spread_editor import SpreadEditor
 from kedit_lifecycle.editors.past_keys import PastKeys
 from kedit_lifecycle.editors.statistics import Statistics
@@ -42,10 +39,8 @@ class Emmet(SpreadEditor[EmmetConfig]):
         past: PastKeys,
     ) -> Directions:
         """Gupta et al. 2024, eq. 9; past keys as in ENCORE, Gupta et al. 2025."""
-        entry, moment = statistics.second_moment(layer, tokens=config.second_moment_tokens)
-        weight = config.covariance_weight
-        name = ("covariance", entry.digest, weight, 0.0)
-        space = statistics.remember(name, lambda: covariance_space(moment, weight, name, device=model.device))
+        weight, tokens = config.covariance_weight, config.second_moment_tokens
+        space = layer_covariance(statistics, layer, weight, tokens=tokens)
         tensor, kept = model.architecture.mlp_down_weight(layer), past if config.past_keys else None
         damping = config.damping if len(keys) > 1 else 0.0
         return constrained_directions(space, keys, damping, tensor=tensor, past=kept)

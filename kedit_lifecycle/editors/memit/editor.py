@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from kedit_lifecycle.editors.locate.key_space import Directions, covariance_space, update_directions
+from kedit_lifecycle.editors.locate.covariance import layer_covariance
+from kedit_lifecycle.editors.locate.key_space import Directions, update_directions
 from kedit_lifecycle.editors.locate.spread_editor import SpreadEditor
 from kedit_lifecycle.editors.memit.config import MemitConfig, default_memit_config
 from kedit_lifecycle.editors.past_keys import PastKeys
@@ -38,11 +39,8 @@ class Memit(SpreadEditor[MemitConfig]):
         past: PastKeys,
     ) -> Directions:
         """Meng et al. 2023, eq. 14; with ENCORE's terms, Gupta et al. 2025."""
-        entry, moment = statistics.second_moment(layer, tokens=config.second_moment_tokens)
         weight, identity = config.covariance_weight, config.frobenius_weight
-        name = ("covariance", entry.digest, weight, identity)
-        space = statistics.remember(
-            name, lambda: covariance_space(moment, weight, name, identity, device=model.device)
-        )
+        tokens = config.second_moment_tokens
+        space = layer_covariance(statistics, layer, weight, identity=identity, tokens=tokens)
         tensor = model.architecture.mlp_down_weight(layer)
         return update_directions(space, keys, 1.0, tensor=tensor, past=past if config.past_keys else None)

@@ -12,11 +12,8 @@ from torch import Tensor
 from kedit_lifecycle.editors.base import Editor
 from kedit_lifecycle.editors.locate.config import EssencePlace
 from kedit_lifecycle.editors.locate.contexts import EditContexts, encode_contexts
-from kedit_lifecycle.editors.locate.key_space import (
-    CovarianceSpace,
-    covariance_space,
-    update_directions,
-)
+from kedit_lifecycle.editors.locate.covariance import layer_covariance
+from kedit_lifecycle.editors.locate.key_space import CovarianceSpace, update_directions
 from kedit_lifecycle.editors.locate.natural import named_fisher, search_metric
 from kedit_lifecycle.editors.locate.outcome import (
     failed_requests,
@@ -31,7 +28,7 @@ from kedit_lifecycle.editors.locate.value_scale import value_scale
 from kedit_lifecycle.editors.locate.value_search import FoundValue, ValueSearch
 from kedit_lifecycle.editors.past_keys import PastKeys
 from kedit_lifecycle.editors.rome.config import RomeConfig, default_rome_config
-from kedit_lifecycle.editors.statistics import Statistics, StatisticsEntry
+from kedit_lifecycle.editors.statistics import Statistics
 from kedit_lifecycle.errors import EditFailedError, UsageError
 from kedit_lifecycle.facts.request import EditRequest
 from kedit_lifecycle.models.delta import TensorUpdate, WeightDelta
@@ -182,17 +179,9 @@ def _update(
     return TensorUpdate(weight, "rank", rows[None], columns[None], search.mean_key[None])
 
 
-def _second_moment(config: RomeConfig, statistics: Statistics) -> tuple[StatisticsEntry, Tensor]:
-    tokens, named = config.second_moment_tokens, config.second_moment
-    return statistics.second_moment(config.layer, tokens=tokens, named=named)
-
-
 def _space(config: RomeConfig, statistics: Statistics) -> CovarianceSpace:
-    entry, moment = _second_moment(config, statistics)
-    weight = config.covariance_weight
-    name = ("covariance", entry.digest, weight, 0.0)
-    device = statistics.model.device
-    return statistics.remember(name, lambda: covariance_space(moment, weight, name, device=device))
+    tokens, named = config.second_moment_tokens, config.second_moment
+    return layer_covariance(statistics, config.layer, config.covariance_weight, tokens=tokens, named=named)
 
 
 def _ridge_notes(config: RomeConfig, statistics: Statistics) -> list[str]:
@@ -224,6 +213,7 @@ def _named(config: RomeConfig, statistics: Statistics) -> dict[str, Any]:
     named = {"prefixes": statistics.prefixes(config.prefix_lengths)[0].digest}
     named |= named_fisher(config, config.layer, statistics)
     if config.covariance:
-        entry, _ = _second_moment(config, statistics)
+        tokens, asked = config.second_moment_tokens, config.second_moment
+        entry, _ = statistics.second_moment(config.layer, tokens=tokens, named=asked)
         named["second_moment"] = entry.tensors["second_moment"]
     return named
