@@ -4,8 +4,9 @@
 
 The same command again goes on where the run was interrupted (without `--store` the store is thrown away);
 rows already measured are printed as they were (they are kept in the store's runs/ folder). Each row evaluates
-the last batch, the first records and all records so far on the model as it then is. The policy is `observe`:
-nothing is held back.
+the last batch, the first records and all records so far on the model as it then is. Perplexity is a ratio to
+the unedited model's: "ppl" on the built-in monitor text, which is short, "text" on that of `--text`. The
+policy is `observe`: nothing is held back.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark_files import setting, shared_file
+from single_edits import reading_text
 
 from kedit_lifecycle.checks.health.weights import weight_changes
 from kedit_lifecycle.evaluation.suite import aggregate, evaluate_requests
@@ -36,6 +38,7 @@ class LongRun:
     def __init__(self, arguments: argparse.Namespace, workbench: Workbench) -> None:
         self.arguments, self.workbench = arguments, workbench
         self.requests: Sequence[EditRequest] = load_requests(arguments.records).requests[: arguments.count]
+        self.text = reading_text(arguments.text, arguments.tokens)
         self.rows_file = workbench.store.path / "runs" / f"long-{arguments.method}.jsonl"
         self.rows: dict[int, dict[str, Any]] = {}
         if self.rows_file.exists():
@@ -47,7 +50,7 @@ class LongRun:
         print(heading(), flush=True)
         self.measure(0, [])
         for edits in sorted(self.rows):
-            print(line(self.rows[edits]), flush=True)
+            print(line(self.rows[edits], self.rows[0]), flush=True)
         started = bool(self.workbench.store.reader.head().run)
         self.workbench.apply(
             self.requests,
@@ -67,7 +70,7 @@ class LongRun:
         done = (int(outcome.version.run["index"]) + 1) * self.arguments.batch
         if done % self.arguments.every == 0 and done not in self.rows:
             self.measure(done, outcome.requests)
-            print(line(self.rows[done]), flush=True)
+            print(line(self.rows[done], self.rows[0]), flush=True)
 
     def measure(self, done: int, last: Sequence[EditRequest]) -> None:
         """The unedited model (0) on all records of the run, or the model as it is."""
@@ -82,6 +85,7 @@ class LongRun:
         row: dict[str, Any] = {"edits": done}
         whole = self.workbench.measure_model()
         row |= {name: value.value for name, value in whole.items()}
+        row["text"] = self.text(model)
         row["weight_change"] = max(weight_changes(model).values(), default=0.0)
         for name, requests in groups.items():
             generate = name != "all" or (done > 0 and done % self.arguments.generate_every == 0)
@@ -95,10 +99,11 @@ class LongRun:
 def heading() -> str:
     groups = "".join(f"{part:>20}" for part in PARTS)
     names = f"{'ES':>8}{'PS':>6}{'NS':>6}" * 3
-    return f"{'':>6}{groups}\n{'edits':>6}{names}{'EM':>8}{'genEM':>7}{'ppl':>9}{'drift':>8}{'‖ΔW‖/‖W‖':>10}"
+    wholes = f"{'EM':>8}{'genEM':>7}{'ppl':>9}{'text':>9}{'drift':>8}{'‖ΔW‖/‖W‖':>10}"
+    return f"{'':>6}{groups}\n{'edits':>6}{names}{wholes}"
 
 
-def line(row: dict[str, Any]) -> str:
+def line(row: dict[str, Any], unedited: dict[str, Any]) -> str:
     cells = ""
     for part in PARTS:
         values = [row[part].get(metric) for metric in SHARES]
@@ -109,8 +114,8 @@ def line(row: dict[str, Any]) -> str:
     said = row["all"].get("generated_exact_match", float("nan"))
     exact = row["all"].get("exact_match", float("nan"))
     return (
-        f"{row['edits']:>6}{cells}{exact:8.3f}{said:7.3f}{row['perplexity']:9.3f}{row['drift_kl']:8.4f}"
-        f"{row['weight_change']:10.4f}"
+        f"{row['edits']:>6}{cells}{exact:8.3f}{said:7.3f}{row['perplexity']:9.3f}"
+        f"{row['text'] / unedited['text']:9.3f}{row['drift_kl']:8.4f}{row['weight_change']:10.4f}"
     )
 
 
@@ -138,6 +143,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--every", type=int, default=100)
     parser.add_argument("--generate-every", type=int, default=500, help="generated exact match, on all")
+    parser.add_argument("--text", type=Path, default=shared_file("wikitext2_valid_300k.txt"))
+    parser.add_argument("--tokens", type=int, default=8192, help="of that text")
     parser.add_argument("--store", type=Path, help="where the run is kept")
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--device", default="cpu")
