@@ -12,9 +12,8 @@ import resource
 import sys
 import tempfile
 import time
-from pathlib import Path
 
-from benchmark_files import setting, shared_file
+from benchmark_files import add_data_file, setting
 from single_edits import statistics_in
 
 from kedit_lifecycle.editors import get_editor
@@ -36,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--records", type=Path, default=shared_file("counterfact_stream_1500.jsonl"))
+    add_data_file(parser, "--records", "counterfact_stream_1500.jsonl")
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--method", default="memit")
     parser.add_argument("--model", default=DEFAULT_MODEL)

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import torch
-from benchmark_files import shared_file
+from benchmark_files import add_data_file
 
 from kedit_lifecycle import Workbench
 from kedit_lifecycle.facts.readers import load_requests
@@ -47,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--records", type=Path, default=shared_file("counterfact_stream_1500.jsonl"))
+    add_data_file(parser, "--records", "counterfact_stream_1500.jsonl")
     parser.add_argument("--edits", type=int, default=200)
     parser.add_argument("--versions", type=int, default=20)
     parser.add_argument("--dtypes", default="float32,bfloat16,float16")

@@ -9,7 +9,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmark_files import shared_file
+from benchmark_files import add_data_file
 from single_edits import HEADING, edit_each_alone, reading_text, statistics_in, unedited_row
 
 from kedit_lifecycle.editors import get_editor
@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--records", type=Path, default=shared_file("counterfact_100.json"))
+    add_data_file(parser, "--records", "counterfact_100.json")
     parser.add_argument("--text", type=Path, default=None, help="a text for perplexity (default: built in)")
     parser.add_argument("--tokens", type=int, default=1024, help="tokens of that text")
     parser.add_argument("--count", type=int, default=None)

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmark_files import shared_file
+from benchmark_files import add_data_file
 
 from kedit_lifecycle.facts.readers import load_requests
 from kedit_lifecycle.facts.request import EditRequest
@@ -113,7 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--records", type=Path, default=shared_file("counterfact_stream_1500.jsonl"))
+    add_data_file(parser, "--records", "counterfact_stream_1500.jsonl")
     parser.add_argument("--limit", type=int, default=80, help="edits of unclamped ROME at most")
     parser.add_argument("--healthy", type=int, default=200, help="edits of the healthy run")
     parser.add_argument("--method", default="memit", help="of the healthy run")

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from bench_value_search import matmul_peak, search_flops
-from benchmark_files import setting, shared_file
+from benchmark_files import add_data_file, setting
 from transformers import AutoTokenizer, GPTJConfig, GPTJForCausalLM
 
 from kedit_lifecycle.blobs import BlobStore
@@ -80,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--records", type=Path, default=shared_file("counterfact_stream_1500.jsonl"))
+    add_data_file(parser, "--records", "counterfact_stream_1500.jsonl")
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--method", default="memit")
     parser.add_argument("--width", type=int, default=4096)

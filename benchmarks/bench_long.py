@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark_files import setting, shared_file
+from benchmark_files import add_data_file, setting
 from single_edits import reading_text
 
 from kedit_lifecycle.checks.health.weights import weight_changes
@@ -137,13 +137,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--records", type=Path, default=shared_file("counterfact_stream_1500.jsonl"))
+    add_data_file(parser, "--records", "counterfact_stream_1500.jsonl")
     parser.add_argument("--method", default="memit")
     parser.add_argument("--batch", type=int, default=10)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--every", type=int, default=100)
     parser.add_argument("--generate-every", type=int, default=500, help="generated exact match, on all")
-    parser.add_argument("--text", type=Path, default=shared_file("wikitext2_valid_300k.txt"))
+    add_data_file(parser, "--text", "wikitext2_valid_300k.txt")
     parser.add_argument("--tokens", type=int, default=8192, help="of that text")
     parser.add_argument("--store", type=Path, help="where the run is kept")
     parser.add_argument("--model", default=DEFAULT_MODEL)

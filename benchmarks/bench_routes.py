@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmark_files import shared_file
+from benchmark_files import add_data_file
 
 from kedit_lifecycle.evaluation.scores import MetricValue
 from kedit_lifecycle.facts.readers import load_requests
@@ -41,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--records", type=Path, default=shared_file("counterfact_stream_1500.jsonl"))
+    add_data_file(parser, "--records", "counterfact_stream_1500.jsonl")
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--methods", default="memit,serac,auto")

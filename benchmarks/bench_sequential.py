@@ -15,10 +15,9 @@ import random
 import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from benchmark_files import setting, shared_file
+from benchmark_files import add_data_file, setting
 from single_edits import COLUMNS, Text, reading_text, statistics_in
 
 from kedit_lifecycle.editors import PastKeys, get_editor
@@ -165,7 +164,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--records", type=Path, default=shared_file("counterfact_100.json"))
+    add_data_file(parser, "--records", "counterfact_100.json")
     parser.add_argument("--methods", default="rome,memit,alphaedit,emmet,ft,ft-l")
     parser.add_argument("--counts", default="20,100")
     parser.add_argument("--batch", type=int, default=1)
@@ -173,7 +172,7 @@ def main() -> None:
     parser.add_argument(
         "--neighborhood", type=int, default=0, help="prompts to a record, more of them from other records"
     )
-    parser.add_argument("--text", type=Path, default=shared_file("wikitext2_valid_300k.txt"))
+    add_data_file(parser, "--text", "wikitext2_valid_300k.txt")
     parser.add_argument("--tokens", type=int, default=8192, help="of that text")
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--device", default="cpu")

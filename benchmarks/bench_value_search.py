@@ -18,11 +18,10 @@ import statistics as numbers
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
-from benchmark_files import shared_file
+from benchmark_files import add_data_file
 from single_edits import statistics_in
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
@@ -139,7 +138,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--records", type=Path, default=shared_file("counterfact_100.json"))
+    add_data_file(parser, "--records", "counterfact_100.json")
     parser.add_argument("--plain", type=int, default=3, help="requests of the plain path")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--method", default="memit", help="whose defaults are the shipped ones")

@@ -12,7 +12,32 @@ from kedit_lifecycle.errors import UsageError
 
 
 def shared_file(name: str) -> Path:
-    """`name` in the folder of samples: KEDIT_BENCH_DATA, else ../shared/data beside the repository."""
+    """`name` in the folder of samples: KEDIT_BENCH_DATA, else ../shared/data beside the repository.
+
+    Raises:
+        SystemExit: it is not there; says where it was looked for.
+    """
+    path = _place(name)
+    if not path.exists():
+        raise SystemExit(f"{path} {_NOT_THERE}")
+    return path
+
+
+def add_data_file(parser: argparse.ArgumentParser, flag: str, name: str) -> None:
+    """An option that takes a file of the user's own, and `name` of the samples without it."""
+
+    def existing(text: str) -> Path:
+        if not Path(text).exists():
+            raise argparse.ArgumentTypeError(f"{text} {_NOT_THERE}")
+        return Path(text)
+
+    parser.add_argument(flag, type=existing, default=str(_place(name)), metavar="FILE", help=f"else {name}")
+
+
+_NOT_THERE = "is not there (KEDIT_BENCH_DATA names the folder of samples)"
+
+
+def _place(name: str) -> Path:
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     return Path(os.environ.get("KEDIT_BENCH_DATA", beside)) / name
 
