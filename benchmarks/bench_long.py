@@ -99,7 +99,7 @@ class LongRun:
 def heading() -> str:
     groups = "".join(f"{part:>20}" for part in PARTS)
     names = f"{'ES':>8}{'PS':>6}{'NS':>6}" * 3
-    wholes = f"{'EM':>8}{'genEM':>7}{'ppl':>9}{'text':>9}{'drift':>8}{'‖ΔW‖/‖W‖':>10}"
+    wholes = f"{'EM':>8}{'genEM':>7}{'ppl':>8} {'text':>8} {'drift':>8}{'‖ΔW‖/‖W‖':>10}"
     return f"{'':>6}{groups}\n{'edits':>6}{names}{wholes}"
 
 
@@ -113,9 +113,10 @@ def line(row: dict[str, Any], unedited: dict[str, Any]) -> str:
         )
     said = row["all"].get("generated_exact_match", float("nan"))
     exact = row["all"].get("exact_match", float("nan"))
+    ratios = "".join(f"{row[text] / unedited[text]:8.3f}×" for text in ("perplexity", "text"))
     return (
-        f"{row['edits']:>6}{cells}{exact:8.3f}{said:7.3f}{row['perplexity']:9.3f}"
-        f"{row['text'] / unedited['text']:9.3f}{row['drift_kl']:8.4f}{row['weight_change']:10.4f}"
+        f"{row['edits']:>6}{cells}{exact:8.3f}{said:7.3f}{ratios}"
+        f"{row['drift_kl']:8.4f}{row['weight_change']:10.4f}"
     )
 
 
