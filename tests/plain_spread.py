@@ -239,13 +239,23 @@ def plain_spread(
 ) -> PlainSpread:
     """Bring the last layer's output at the unprefixed prompts to `targets`; `plain` stays changed.
 
-    Meng et al. 2023, algorithm 1: keys and residuals are read anew before each layer.
+    Meng et al. 2023, algorithm 1: keys and residuals are read anew before each layer. With
+    `averaged_residual` the mean output of all contexts is to change as much.
     """
     facts = [plain.encode(request, prefixes) for request in requests]
+    weights = [config.unprefixed_weight, *(1.0 for _ in prefixes)]
+
+    def streams() -> Tensor:  # (n, contexts, d_model)
+        last = config.layers[-1]
+        return torch.stack([torch.stack([plain.at_subject(fact, last)[2] for fact in one]) for one in facts])
+
+    before = streams()
 
     def residuals() -> Tensor:  # (d_model, n)
-        outputs = [plain.at_subject(one[0], config.layers[-1])[2] for one in facts]
-        return torch.stack(list(targets), 1) - torch.stack(outputs, 1)
+        asked, done = torch.stack(list(targets)) - before[:, 0], streams() - before
+        if not config.averaged_residual:
+            return (asked - done[:, 0]).T
+        return (asked - sum(w * done[:, at] for at, w in enumerate(weights)) / sum(weights)).T
 
     missing = residuals().norm(dim=0)
     changes = []

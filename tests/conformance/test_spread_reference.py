@@ -232,6 +232,15 @@ def test_a_batch_of_different_lengths_equals_the_plain_reference(
     check(setting, method, REQUESTS[:count], setting.config(method))
 
 
+def test_a_residual_averaged_over_the_contexts_equals_the_plain_reference(
+    setting: Setting, method: str
+) -> None:
+    averaged, bare = setting.config(method, averaged_residual=True), setting.config(method)
+    check(setting, method, REQUESTS[:3], averaged)
+    ours, published = (setting.spread(method, REQUESTS[:3], one).changes[-1] for one in (averaged, bare))
+    assert (ours - published).abs().max() > 0.05 * published.abs().max()  # it is another update
+
+
 def test_values_of_a_batch_equal_the_plain_reference(setting: Setting) -> None:
     config = setting.config()
     assert_same_values(setting.search(REQUESTS, config), setting.values(REQUESTS, config))

@@ -48,11 +48,16 @@ def spread_over_layers(
     changes: Tensor,
     layers: Sequence[int],
     unprefixed_weight: float,
+    averaged_residual: bool,
     solve: Solve,
     progress: Progress = silent,
 ) -> Spread:
-    """Change the stream behind the last layer by `changes` (n, d_model); the updates stay applied."""
-    walk = SubjectWalk(model, contexts, layers, unprefixed_weight)
+    """Change the stream behind the last layer by `changes` (n, d_model); the updates stay applied.
+
+    What is still missing is read at the unprefixed prompts, as published, or with `averaged_residual` as
+    the mean over the contexts that the keys are averaged over.
+    """
+    walk = SubjectWalk(model, contexts, layers, unprefixed_weight, averaged_residual)
     updates: list[TensorUpdate] = []
     notes: list[str] = []
     targets, wanted = walk.outputs() + changes, changes.norm(dim=1)

@@ -57,6 +57,12 @@ class SpreadConfig(ValueSearchConfig):
         gt=0,
     )
 
+    averaged_residual: bool = Field(
+        default=False,
+        description="what is still missing is read as the mean over the contexts that the key is averaged "
+        "over; false: at the unprefixed prompt, as published",
+    )
+
     @field_validator("layers")
     @classmethod
     def _ascending(cls, layers: tuple[int, ...]) -> tuple[int, ...]:
@@ -156,8 +162,9 @@ class SpreadEditor(Editor[SpreadConfigT]):
         def solve(layer: int, keys: Tensor) -> Directions:
             return self.directions(model, layer, keys, config, statistics, past or PastKeys())
 
+        weight, averaged = config.unprefixed_weight, config.averaged_residual
         spread = spread_over_layers(
-            model, contexts, changes, config.layers, config.unprefixed_weight, solve, progress
+            model, contexts, changes, config.layers, weight, averaged, solve, progress
         )
         if not spread_is_finite(spread.updates):
             asked = ", ".join(repr(one.request.question) for one in contexts)

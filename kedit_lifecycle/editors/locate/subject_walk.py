@@ -29,26 +29,32 @@ class SubjectWalk:
         contexts: Sequence[EditContexts],
         layers: Sequence[int],
         unprefixed_weight: float,
+        averaged_residual: bool = False,
     ) -> None:
         self._weight = unprefixed_weight
         self._last = layers[-1]
-        self._requests, self._contexts = len(contexts), len(contexts[0].prompts)
-        self._all = _batches(model, contexts, range(self._contexts), layers)
-        self._bare = _batches(model, contexts, range(1), layers)
+        self._requests = len(contexts)
+        self._all = _batches(model, contexts, range(len(contexts[0].prompts)), layers)
+        self._read = self._all if averaged_residual else _batches(model, contexts, range(1), layers)
 
     def keys(self) -> Tensor:
         """Averaged keys of the layer at hand, (requests, d_ff), float32 on the CPU."""
-        by_place = _gather([(batch, batch.span.keys()) for batch in self._all])
-        grouped = by_place.reshape(self._requests, self._contexts, -1)
-        return context_average(grouped, self._weight)
+        return self._averaged([(batch, batch.span.keys()) for batch in self._all])
 
     def outputs(self) -> Tensor:
-        """The stream behind the last layer at the unprefixed prompts, (requests, d_model), float32, CPU."""
-        return _gather([(batch, batch.span.at(self._last)) for batch in self._bare])
+        """The stream behind the last layer, (requests, d_model), float32 on the CPU.
+
+        At the unprefixed prompts, or averaged over the contexts as the keys are.
+        """
+        return self._averaged([(batch, batch.span.at(self._last)) for batch in self._read])
+
+    def _averaged(self, parts: Sequence[tuple[_Batch, Tensor]]) -> Tensor:
+        by_place = _gather(parts)
+        return context_average(by_place.reshape(self._requests, -1, by_place.shape[1]), self._weight)
 
     def advance_to(self, layer: int) -> None:
         """Go up to the entrance of a layer with the weights as they are now."""
-        for batch in (*self._all, *self._bare):
+        for batch in (*self._all, *self._read):
             while batch.span.layer < layer:
                 batch.span.advance()
 
