@@ -62,6 +62,6 @@ _DEFAULTS: dict[tuple[str, int, int], AlphaEditConfig] = {
     ("llama", 30, 576): AlphaEditConfig(
         layers=(3, 4, 5, 6, 7), clamp_norm=4, optimiser="natural-momentum", learning_rate=0.6, steps=30,
         stop_probability=0.95, rounds=2, null_space_fraction=0.9, ridge=10,
-        prefix_lengths=((10, 2), (20, 2)), unprefixed_weight=4,
+        prefix_lengths=((10, 2), (20, 2)), unprefixed_weight=4, averaged_residual=True,
     ),
 }  # fmt: skip

@@ -52,6 +52,7 @@ _DEFAULTS: dict[tuple[str, int, int], MemitConfig] = {
     ("llama", 30, 576): MemitConfig(
         layers=(3, 4, 5, 6, 7), covariance_weight=1000, clamp_norm=4, stop_probability=0.95, rounds=2,
         optimiser="natural-momentum", learning_rate=0.7, steps=30, past_keys=True,
-        prefix_lengths=((10, 2), (20, 2)), unprefixed_weight=4, second_moment_tokens=61440,
+        prefix_lengths=((10, 2), (20, 2)), unprefixed_weight=4, averaged_residual=True,
+        second_moment_tokens=61440,
     ),
 }  # fmt: skip
