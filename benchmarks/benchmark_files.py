@@ -10,14 +10,22 @@ from typing import Any
 from kedit_lifecycle.cli.options import editor_config
 from kedit_lifecycle.errors import UsageError
 
+_NOT_THERE = "is not there (KEDIT_BENCH_DATA names the folder of samples)"
+
+
+def shared_path(name: str) -> Path:
+    """Where `name` of the samples belongs: in KEDIT_BENCH_DATA, else ../shared/data beside the repository."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    return Path(os.environ.get("KEDIT_BENCH_DATA", beside)) / name
+
 
 def shared_file(name: str) -> Path:
-    """`name` in the folder of samples: KEDIT_BENCH_DATA, else ../shared/data beside the repository.
+    """The same, of a file that has to be there.
 
     Raises:
-        SystemExit: it is not there; says where it was looked for.
+        SystemExit: it is not; says where it was looked for.
     """
-    path = _place(name)
+    path = shared_path(name)
     if not path.exists():
         raise SystemExit(f"{path} {_NOT_THERE}")
     return path
@@ -31,15 +39,9 @@ def add_data_file(parser: argparse.ArgumentParser, flag: str, name: str) -> None
             raise argparse.ArgumentTypeError(f"{text} {_NOT_THERE}")
         return Path(text)
 
-    parser.add_argument(flag, type=existing, default=str(_place(name)), metavar="FILE", help=f"else {name}")
-
-
-_NOT_THERE = "is not there (KEDIT_BENCH_DATA names the folder of samples)"
-
-
-def _place(name: str) -> Path:
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    return Path(os.environ.get("KEDIT_BENCH_DATA", beside)) / name
+    parser.add_argument(
+        flag, type=existing, default=str(shared_path(name)), metavar="FILE", help=f"else {name}"
+    )
 
 
 def setting(text: str) -> tuple[str, Any]:

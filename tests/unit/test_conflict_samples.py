@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
-from benchmark_files import shared_file
+from benchmark_files import shared_path
 
 from kedit_lifecycle.checks.conflict import Conflict, ConflictIndex, RecordedEdit
 from kedit_lifecycle.facts.readers import load_requests
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.unit
 
 def sample(name: str) -> list[dict[str, Any]]:
     """A sample of ConflictEdit (Li et al., ICLR 2024)."""
-    path = shared_file(name)
+    path = shared_path(name)
     if not path.is_file():
         pytest.skip(f"the sample {name} is not beside the repository")
     records: list[dict[str, Any]] = json.loads(path.read_text())
@@ -62,7 +62,7 @@ def test_composite_pairs_need_their_known_premise() -> None:
 
 
 def test_slots_of_several_true_values_are_told_from_contradictions() -> None:
-    path = shared_file("counterfact_same_slot_conflicts.json")
+    path = shared_path("counterfact_same_slot_conflicts.json")
     if not path.is_file():
         pytest.skip("the sample of same-slot conflicts is not beside the repository")
     groups = defaultdict(list)

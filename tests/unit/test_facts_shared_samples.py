@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmark_files import shared_file
+from benchmark_files import shared_path
 
 from kedit_lifecycle.facts.conflict_edit import conflict_paraphrases
 from kedit_lifecycle.facts.readers import load_requests
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.unit
 
 
 def _sample(name: str) -> Path:
-    path = shared_file(name)
+    path = shared_path(name)
     if not path.exists():
         pytest.skip(f"no sample {name} in ../shared/data")
     return path

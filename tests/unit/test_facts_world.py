@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from benchmark_files import shared_file
+from benchmark_files import shared_path
 
 from kedit_lifecycle.errors import UsageError
 from kedit_lifecycle.facts.relations import RELATIONS
@@ -265,7 +265,7 @@ def test_nothing_is_read_before_it_is_asked_for() -> None:
 
 
 def test_the_script_makes_the_very_files_that_are_shipped(tmp_path: Path) -> None:
-    sources = [shared_file("countryinfo_countries.json"), shared_file("mendeleev_elements.json")]
+    sources = [shared_path("countryinfo_countries.json"), shared_path("mendeleev_elements.json")]
     if not all(path.exists() for path in sources):
         pytest.skip("the packages' data is not in ../shared/data")
     script = ROOT / "scripts" / "build_world_facts.py"
