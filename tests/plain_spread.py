@@ -243,19 +243,18 @@ def plain_spread(
     `averaged_residual` the mean output of all contexts is to change as much.
     """
     facts = [plain.encode(request, prefixes) for request in requests]
-    weights = [config.unprefixed_weight, *(1.0 for _ in prefixes)]
+    read = [one if config.averaged_residual else one[:1] for one in facts]
+    weights = torch.tensor([config.unprefixed_weight, *(1.0 for _ in read[0][1:])], dtype=torch.float64)
 
-    def streams() -> Tensor:  # (n, contexts, d_model)
-        last = config.layers[-1]
-        return torch.stack([torch.stack([plain.at_subject(fact, last)[2] for fact in one]) for one in facts])
+    def outputs() -> Tensor:  # (d_model, n)
+        streams = [[plain.at_subject(fact, config.layers[-1])[2] for fact in one] for one in read]
+        return torch.stack([torch.stack(one, 1) @ weights / weights.sum() for one in streams], 1)
 
-    before = streams()
+    bare = [plain.at_subject(one[0], config.layers[-1])[2] for one in facts]
+    wanted = outputs() + torch.stack(list(targets), 1) - torch.stack(bare, 1)
 
     def residuals() -> Tensor:  # (d_model, n)
-        asked, done = torch.stack(list(targets)) - before[:, 0], streams() - before
-        if not config.averaged_residual:
-            return (asked - done[:, 0]).T
-        return (asked - sum(w * done[:, at] for at, w in enumerate(weights)) / sum(weights)).T
+        return wanted - outputs()
 
     missing = residuals().norm(dim=0)
     changes = []

@@ -237,8 +237,8 @@ def test_a_residual_averaged_over_the_contexts_equals_the_plain_reference(
 ) -> None:
     averaged, bare = setting.config(method, averaged_residual=True), setting.config(method)
     check(setting, method, REQUESTS[:3], averaged)
-    ours, published = (setting.spread(method, REQUESTS[:3], one).changes[-1] for one in (averaged, bare))
-    assert (ours - published).abs().max() > 0.05 * published.abs().max()  # it is another update
+    other, published = (setting.spread(method, REQUESTS[:3], one).changes[-1] for one in (averaged, bare))
+    assert (other - published).abs().max() > 0.05 * published.abs().max()  # it is another update
 
 
 def test_values_of_a_batch_equal_the_plain_reference(setting: Setting) -> None:
