@@ -29,7 +29,7 @@ class SubjectWalk:
         contexts: Sequence[EditContexts],
         layers: Sequence[int],
         unprefixed_weight: float,
-        averaged_residual: bool = False,
+        averaged_residual: bool,
     ) -> None:
         self._weight = unprefixed_weight
         self._last = layers[-1]
