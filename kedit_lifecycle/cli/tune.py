@@ -61,7 +61,9 @@ def tune_command(
 
     Many candidates edit few facts, the best third of them more, and the best of those a sequence of
     facts that were held out, which decides. Only facts the unedited model knows are used, and the model
-    and its history stay as they are. What --set or --config give holds for every candidate. The
+    and its history stay as they are. Tried are the layers, the search for the value (optimiser, its
+    steps, their size, clamp, decay), where the residual is read, and what is the editor's own (λ, L2, the
+    null space's share, damping, bound). What --set or --config give holds for every candidate. The
     score is S, with NS relative to the unedited model's, times the share of facts that are also said,
     divided by the square of the perplexity's growth.
 

@@ -72,6 +72,7 @@ def _value_search() -> dict[str, Distribution]:
         "learning_rate": LogRange(0.05, 1.0),
         "steps": OneOf((10, 15, 20, 25, 35, 50)),
         "weight_decay": LogRange(0.01, 1.0),
+        "optimiser": OneOf(("adam", "normalized-momentum", "natural-momentum")),
     }
 
 
@@ -90,7 +91,12 @@ def _keeps_past(name: str, model: EditableModel) -> bool:
 
 def _spread(model: EditableModel) -> dict[str, Distribution]:
     clamp = OneOf((0.75, 1.0, 2.0, 3.0, 4.0, 6.0))  # multiples of the stream's norm
-    return {"layers": layer_ranges(model.layer_count), **_value_search(), "clamp_norm": clamp}
+    return {
+        "layers": layer_ranges(model.layer_count),
+        **_value_search(),
+        "clamp_norm": clamp,
+        "averaged_residual": OneOf((False, True)),
+    }
 
 
 def _covariance_weight(model: EditableModel) -> LogRange:

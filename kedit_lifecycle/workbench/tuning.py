@@ -235,15 +235,24 @@ def _prepare(statistics: Statistics, plan: _Plan) -> None:
     """What is read off the model for all candidates' layers, in as few passes as memory allows."""
     config = plan.configs[0]
     layers = sorted({layer for one in plan.configs for layer in plan.editor.layers(one)})
-    if not layers or getattr(config, "second_moment", None):
-        return
-    tokens = getattr(config, "second_moment_tokens", None)
-    at_once = max(1, _MOMENT_BYTES // (4 * key_width(statistics.model, layers[0]) ** 2))
-    for begin in range(0, len(layers), at_once):
-        statistics.build_second_moments(layers[begin : begin + at_once], tokens=tokens)
-    if isinstance(config, ValueSearchConfig) and config.optimiser == "natural-momentum":
-        searched = sorted({plan.editor.layers(one)[-1] for one in plan.configs})
-        statistics.build_output_fishers(searched, tokens=config.fisher_tokens)
+    if layers and not getattr(config, "second_moment", None):
+        tokens = getattr(config, "second_moment_tokens", None)
+        at_once = max(1, _MOMENT_BYTES // (4 * key_width(statistics.model, layers[0]) ** 2))
+        for begin in range(0, len(layers), at_once):
+            statistics.build_second_moments(layers[begin : begin + at_once], tokens=tokens)
+    searched = {_searched_layer(one) for one in plan.configs if _is_natural(one)}
+    if searched:
+        statistics.build_output_fishers(sorted(searched), tokens=getattr(config, "fisher_tokens", None))
+
+
+def _is_natural(config: EditorConfig) -> bool:
+    return isinstance(config, ValueSearchConfig) and config.optimiser == "natural-momentum"
+
+
+def _searched_layer(config: Any) -> int:
+    """The layer whose output the search for v* moves: the one, or the last, that is written to."""
+    layer: int = config.layers[-1] if hasattr(config, "layers") else config.layer
+    return layer
 
 
 class _Trying:

@@ -13,9 +13,12 @@ import pytest
 from tiny_workbench import QUICK, all_fingerprints, requests, store_files, tiny_workbench
 
 from kedit_lifecycle import editors
+from kedit_lifecycle.blobs import BlobStore
 from kedit_lifecycle.editors.rome import Rome
+from kedit_lifecycle.editors.statistics import StatisticsLibrary
 from kedit_lifecycle.errors import EditFailedError, RefusedError, StoreError, UsageError
 from kedit_lifecycle.facts.request import EditRequest
+from kedit_lifecycle.models.cache import cache_folder
 from kedit_lifecycle.models.delta import WeightDelta
 from kedit_lifecycle.tuning.profile import Profile, list_profiles, load_profile, save_profile
 from kedit_lifecycle.workbench import Workbench
@@ -152,6 +155,30 @@ def test_the_result_says_how_it_was_found(workbench: Workbench) -> None:
     assert len(result.facts.facts) == 4
     for name, value in FIXED.items():
         assert json.loads(json.dumps(result.profile.config[name])) == value
+
+
+def test_what_the_candidates_read_off_the_model_is_made_before_the_first_is_tried(
+    workbench: Workbench,
+) -> None:
+    tokens = 333  # as no other test has it
+    shared = cache_folder() / "stats"
+
+    def made() -> list[tuple[str, int]]:
+        recipes = [entry.recipe for entry in StatisticsLibrary(shared, BlobStore(shared / "blobs")).entries()]
+        return [(one["kind"], one["layer"]) for one in recipes if "layer" in one and one["tokens"] == tokens]
+
+    told: list[list[tuple[str, int]]] = []
+    small = {"steps": 1, "prefix_lengths": [[3, 2]], "second_moment_tokens": tokens, "fisher_tokens": tokens}
+    assert made() == []
+    _tune(
+        workbench,
+        editor="memit",
+        fixed=small,
+        budget=replace(BUDGET, candidates=9),
+        on_trial=lambda trial: told.append(made()),
+    )
+    assert told[0] == made()
+    assert {kind for kind, _ in told[0]} == {"second-moment", "output-fisher"}
 
 
 def test_a_seed_decides_everything(workbench: Workbench) -> None:

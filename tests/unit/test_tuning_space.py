@@ -68,7 +68,7 @@ def test_a_space_holds_fields_of_its_editor_and_values_it_takes(
     editor = get_editor(name)
     space = search_space(editor, model, batch=batch)
     assert set(space) <= set(editor.config_class.model_fields)
-    assert {"learning_rate", "steps", "clamp_norm", "weight_decay"} < set(space)
+    assert {"learning_rate", "steps", "clamp_norm", "weight_decay", "optimiser"} < set(space)
     default = editor.default_config(model).model_dump()
     for changed in draw_candidates(space, default, 60, seed=1):
         config = configure(editor, model, changed)
@@ -81,7 +81,9 @@ def test_what_each_editor_turns_beside_the_search_for_values(model: EditableMode
     weight = search_space(get_editor("memit"), model)["covariance_weight"]
     assert isinstance(weight, LogRange)
     assert weight.at(0.5) == FEED_FORWARD
-    assert {"ridge", "null_space_fraction", "layers"} < set(search_space(get_editor("alphaedit"), model))
+    assert {"ridge", "null_space_fraction", "layers", "averaged_residual"} < set(
+        search_space(get_editor("alphaedit"), model)
+    )
 
 
 def test_emmet_is_damped_in_batches_alone(model: EditableModel) -> None:
