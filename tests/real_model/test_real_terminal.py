@@ -104,10 +104,10 @@ def terminal(folder: Path, environ: dict[str, str]) -> Iterator[Terminal]:
 
 
 def ask(terminal: Terminal, version: int) -> str:
-    """Ask screen: what HEAD, which is this version, and the unedited model say."""
+    """Ask screen: what HEAD, which is this version, and the unedited model say, painted to the last line."""
     terminal.press("Enter")
     return terminal.until(
-        lambda seen: f"HEAD · v{version}" in seen and "base · v0" in seen and seen.count("█") > 4
+        lambda seen: f"HEAD · v{version}" in seen and "base · v0" in seen and seen.count("by the ") >= 2
     )
 
 
