@@ -240,13 +240,14 @@ def _prepare(statistics: Statistics, plan: _Plan) -> None:
         at_once = max(1, _MOMENT_BYTES // (4 * key_width(statistics.model, layers[0]) ** 2))
         for begin in range(0, len(layers), at_once):
             statistics.build_second_moments(layers[begin : begin + at_once], tokens=tokens)
-    searched = {_searched_layer(one) for one in plan.configs if _is_natural(one)}
-    if searched:
-        statistics.build_output_fishers(sorted(searched), tokens=getattr(config, "fisher_tokens", None))
-
-
-def _is_natural(config: EditorConfig) -> bool:
-    return isinstance(config, ValueSearchConfig) and config.optimiser == "natural-momentum"
+    natural = [
+        one
+        for one in plan.configs
+        if isinstance(one, ValueSearchConfig) and one.optimiser == "natural-momentum"
+    ]
+    if natural:
+        searched = sorted({_searched_layer(one) for one in natural})
+        statistics.build_output_fishers(searched, tokens=natural[0].fisher_tokens)
 
 
 def _searched_layer(config: Any) -> int:
